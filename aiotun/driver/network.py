@@ -1,0 +1,117 @@
+"""The network side of an in-process interface as an endpoint: what a stack, a bridge or a test stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..endpoint import Endpoint, Event, EventKind, InterfaceCounters, Port, Readiness
+from ..errors import DeviceError
+from ..queueing import Fifo
+from .interface import Interface
+from .pollable import Pollable
+
+__all__ = ["NetworkPort", "NetworkSide"]
+
+INPUT_QUEUE = 1024
+"""Packets that entered through the interface and wait for the stack, at most."""
+
+
+class NetworkSide(Endpoint):
+    """
+    The stack's end of an interface: receive what the application sent, send what it shall receive.
+
+    Sending waits while the interface's send queue is full, where ``interface.output()`` drops.
+    """
+
+    __slots__ = ()
+    kind = "network side"
+
+
+class NetworkPort(Port):
+    """Joins the two paths of an interface: input into a bounded queue to read, writes into output()."""
+
+    def __init__(self, interface: Interface, closed: Callable[[], None]) -> None:
+        self.name = interface.name
+        self.mtu = interface.mtu
+        self.readable = Readiness(f"receiving on the network side of {interface.name}")
+        self.writable = Readiness(f"sending on the network side of {interface.name}", level=True)
+        self._interface = interface
+        self._closed = closed
+        self._queue = Fifo(INPUT_QUEUE)
+        self._pollable: Pollable | None = None
+        interface.listen(self._changed)
+        interface.when_taken = self._taken
+
+    def deliver(self, batch: list[bytes]) -> None:
+        """Queue packets that entered through the interface; those that do not fit are ``input_queue_full``."""
+        queued = self._queue.enqueue_many(batch)
+        self._interface.drop("input_queue_full", len(batch) - queued)
+        if queued:
+            self._level(True)
+
+    def fileno(self) -> int:
+        if self._pollable is None:
+            self._pollable = Pollable(bool(self._queue))
+        return self._pollable.fileno()
+
+    def read_many(self, limit: int) -> list[bytes]:
+        batch = self._queue.dequeue_many(limit)
+        if not self._queue:
+            self._level(False)
+        if not batch:
+            self._interface.check_alive()
+        return batch
+
+    def write_many(self, batch: Sequence[bytes]) -> int:
+        interface = self._interface
+        sent = interface.output(batch[: interface.room()]) if batch else 0
+        if sent < len(batch) and not interface.room():
+            self.writable.clear()
+        return sent
+
+    def is_up(self) -> bool:
+        return self._interface.up
+
+    def refresh(self) -> None:
+        self.name = self._interface.name
+        self.mtu = self._interface.mtu
+
+    def counters(self) -> InterfaceCounters:
+        return self._interface.counters()
+
+    def watch(self, tell: Callable[[Event], None]) -> None:
+        self._interface.listen(tell)
+
+    def disarm(self) -> None:
+        """Nothing to leave: the interface wakes its stack itself."""
+
+    async def aclose(self) -> None:
+        self.close_now()
+
+    def close_now(self) -> None:
+        self._interface.drop("input_closed", len(self._queue.purge("closed")))
+        self._interface.when_taken = None
+        if self._pollable is not None:
+            self._pollable.close()
+            self._pollable = None
+        self._closed()
+
+    def detach(self) -> int:
+        raise DeviceError(f"{self.name}: an in-process interface has no file descriptor to give away")
+
+    def _taken(self) -> None:
+        self.writable.set()
+
+    def _changed(self, event: Event) -> None:
+        self.readable.wake()
+        if event.kind is EventKind.GONE:
+            self.readable.set()
+            self.writable.set()
+
+    def _level(self, level: bool) -> None:
+        if level:
+            self.readable.set()
+        else:
+            self.readable.clear()
+        if self._pollable is not None:
+            self._pollable.set(level)

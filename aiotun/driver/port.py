@@ -1,0 +1,64 @@
+"""The port of an in-process device: what its endpoint stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..endpoint import Event, InterfaceCounters, Port
+from ..errors import DeviceError
+from .device import Device
+
+__all__ = ["DevicePort"]
+
+
+class DevicePort(Port):
+    """
+    An open device as an endpoint sees it.
+
+    Opens the device; closing gives it up and calls *closed*, where the host deletes what was
+    made for this opening.
+    """
+
+    def __init__(self, device: Device, closed: Callable[[Device], None]) -> None:
+        device.open()
+        self._device = device
+        self._closed = closed
+        self.name = device.name
+        self.mtu = device.mtu
+        self.readable = device.readable
+        self.writable = device.writable
+
+    def fileno(self) -> int:
+        return self._device.fileno()
+
+    def read_many(self, limit: int) -> list[bytes]:
+        return self._device.read_many(limit)
+
+    def write_many(self, batch: Sequence[bytes]) -> int:
+        return self._device.write_many(batch)
+
+    def is_up(self) -> bool:
+        return self._device.up
+
+    def refresh(self) -> None:
+        self.name = self._device.name
+        self.mtu = self._device.mtu
+
+    def counters(self) -> InterfaceCounters:
+        return self._device.counters()
+
+    def watch(self, tell: Callable[[Event], None]) -> None:
+        self._device.listen(tell)
+
+    def disarm(self) -> None:
+        """Nothing to leave: an in-process device wakes its reader itself."""
+
+    async def aclose(self) -> None:
+        self.close_now()
+
+    def close_now(self) -> None:
+        self._device.close()
+        self._closed(self._device)
+
+    def detach(self) -> int:
+        raise DeviceError(f"{self.name}: an in-process device has no file descriptor to give away")

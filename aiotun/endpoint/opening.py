@@ -1,0 +1,41 @@
+"""What ``open_tun()`` returns: to be awaited, or entered with ``async with``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from .endpoint import Endpoint
+
+__all__ = ["Opening"]
+
+E = TypeVar("E", bound=Endpoint)
+
+
+class Opening(Generic[E]):
+    """
+    An endpoint about to be opened.
+
+    ``tun = await open_tun(...)`` gives it to you, to close with ``await tun.aclose()``;
+    ``async with open_tun(...) as tun:`` closes it for you. Nothing happens before either.
+    """
+
+    def __init__(self, open: Callable[[], Awaitable[E]]) -> None:
+        self._open = open
+        self._endpoint: E | None = None
+
+    def __await__(self) -> Generator[Any, Any, E]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> E:
+        if self._endpoint is not None:
+            raise RuntimeError("this opening was entered already; call open_tun() or open_tap() again")
+        self._endpoint = await self
+        return self._endpoint
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._endpoint is not None  # __aenter__ set it
+        await self._endpoint.aclose()

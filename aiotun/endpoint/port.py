@@ -1,0 +1,166 @@
+"""
+The port: what a driver offers an endpoint.
+
+A port is the device side of an endpoint: it never waits, counts what it drops, and tells through
+two Readiness objects when to try again. Everything that waits, iterates, checks or is cancelled
+lives in the endpoint, once for all hosts.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+import attrs
+
+from ..errors import DeviceClosed
+from .events import Event
+from .readiness import Readiness
+
+__all__ = ["Capabilities", "ClosedPort", "InterfaceCounters", "Port"]
+
+
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """What was asked of the device, and what it granted, read back from it."""
+
+    asked: frozenset[str] = frozenset()
+    """The flags the endpoint was opened with, under the kernel's names: ``IFF_TUN``, ``IFF_NO_PI``."""
+    granted: frozenset[str] = frozenset()
+    """The flags the device reports."""
+
+
+@attrs.frozen(kw_only=True)
+class InterfaceCounters:
+    """What the interface counted; directions are the stack's (``opackets`` left it, ``ipackets`` entered it)."""
+
+    ipackets: int
+    """Packets the application sent into the stack."""
+    ibytes: int
+    """Their bytes."""
+    opackets: int
+    """Packets the stack sent to the application."""
+    obytes: int
+    """Their bytes."""
+    dropped: Mapping[str, int] = attrs.field(factory=dict)
+    """Packets the interface dropped, by reason."""
+
+
+class Port(abc.ABC):
+    """
+    One queue of one device, never waiting.
+
+    Whoever makes a port gives it away: the endpoint closes it.
+    """
+
+    name: str
+    """The interface's name as last known; it may change under us."""
+    mtu: int
+    """The largest layer-3 packet, in bytes, as last known."""
+    readable: Readiness
+    writable: Readiness
+    capabilities: Capabilities = Capabilities()
+
+    @abc.abstractmethod
+    def fileno(self) -> int:
+        """Return a file descriptor that polls readable while read_many() has packets. The port owns it."""
+
+    @abc.abstractmethod
+    def read_many(self, limit: int) -> list[bytes]:
+        """
+        Return up to *limit* whole packets, oldest first; fewer when there are no more, ``[]`` when there are none.
+
+        Raises:
+            DeviceGone: If the device was deleted and nothing is left to read.
+        """
+
+    @abc.abstractmethod
+    def write_many(self, batch: Sequence[bytes]) -> int:
+        """
+        Write packets from the front of *batch* and return how many; fewer when the device has no room.
+
+        Raises:
+            DeviceError: If the device refuses a packet; ``sent`` says how many went before it.
+        """
+
+    @abc.abstractmethod
+    def is_up(self) -> bool:
+        """Return whether the interface is administratively up."""
+
+    @abc.abstractmethod
+    def refresh(self) -> None:
+        """Bring ``name`` and ``mtu`` up to date: a device may change without telling."""
+
+    def counters(self) -> InterfaceCounters | None:
+        """Return the interface's own counters, or None if this port has none."""
+        return None
+
+    @abc.abstractmethod
+    def watch(self, tell: Callable[[Event], None]) -> None:
+        """Start calling *tell* with each change of the interface; called at most once, undone by close."""
+
+    @abc.abstractmethod
+    def disarm(self) -> None:
+        """Leave the event loop: no callback fires afterwards. Idempotent, and does not close the device."""
+
+    @abc.abstractmethod
+    async def aclose(self) -> None:
+        """
+        Free the device and its file descriptors.
+
+        May take as long as the kernel needs to delete an interface (about 20 ms), without
+        blocking the loop. A cancel is raised only once everything is freed.
+        """
+
+    @abc.abstractmethod
+    def close_now(self) -> None:
+        """Free the device at once, blocking; for a forgotten endpoint, whose loop may be gone."""
+
+    @abc.abstractmethod
+    def detach(self) -> int:
+        """Give up the file descriptor without closing it and return it; the caller owns it."""
+
+
+class ClosedPort(Port):
+    """What an endpoint stands on after close: every operation says so, and the hot path needs no check."""
+
+    def __init__(self, name: str, mtu: int, capabilities: Capabilities) -> None:
+        self.name = name
+        self.mtu = mtu
+        self.capabilities = capabilities
+        self.readable = Readiness(f"receiving from {name}", level=True)
+        self.writable = Readiness(f"sending to {name}", level=True)
+
+    def _refuse(self) -> NoReturn:
+        raise DeviceClosed(f"{self.name}: the endpoint is closed")
+
+    def fileno(self) -> int:
+        return -1
+
+    def refresh(self) -> None:
+        """Nothing changes any more."""
+
+    def watch(self, tell: Callable[[Event], None]) -> None:
+        self._refuse()
+
+    def read_many(self, limit: int) -> list[bytes]:
+        self._refuse()
+
+    def write_many(self, batch: Sequence[bytes]) -> int:
+        self._refuse()
+
+    def is_up(self) -> bool:
+        self._refuse()
+
+    def detach(self) -> int:
+        self._refuse()
+
+    def disarm(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+    def close_now(self) -> None:
+        pass

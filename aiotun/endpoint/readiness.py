@@ -1,0 +1,140 @@
+"""
+Awaiting a level: "readable now", "writable now".
+
+A waiter is told *that* something can be done, never handed the packet itself: a packet passed
+through a future is lost when the waiting task is cancelled between the wake-up and its next step.
+One task at a time may wait; this is where the rule "one reader, one writer" is enforced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ConcurrencyError
+from .turn import turn
+
+__all__ = ["FdReadiness", "Readiness"]
+
+
+class Readiness:
+    """
+    A level that a driver sets and clears, and that one task may await.
+
+    The drivers' tsleep() and wakeup() pair: the driver calls set() where the C code wakes the
+    sleepers, and clear() once there is nothing left to be woken for.
+    """
+
+    __slots__ = ("_level", "_loop", "_waiter", "_waiting", "what")
+
+    def __init__(self, what: str, *, level: bool = False) -> None:
+        self.what = what
+        """What a waiter does, for the error text: "receiving from tun0"."""
+        self._level = level
+        self._waiting = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        state = "waiting" if self._waiting else "set" if self._level else "idle"
+        return f"<{type(self).__name__} {self.what}: {state}>"
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a task is waiting now."""
+        return self._waiting
+
+    async def wait(self) -> None:
+        """
+        Wait until the level is set, or wake() is called; the loop always gets at least one turn.
+
+        May return early: try again, and wait again. Canceling is safe, nothing is consumed here.
+
+        Raises:
+            ConcurrencyError: If another task is waiting already.
+            RuntimeError: If the endpoint belongs to another event loop.
+        """
+        if self._waiting:
+            raise ConcurrencyError(f"another task is already {self.what}")
+        loop = self._bind()
+        self._waiting = True
+        try:
+            if self._level:
+                await turn()
+            else:
+                self._waiter = loop.create_future()
+                self._arm()
+                await self._waiter
+        finally:
+            self._waiter = None
+            self._waiting = False
+
+    def set(self) -> None:
+        """Raise the level and wake the waiter. Call it in the event loop's thread."""
+        self._level = True
+        self.wake()
+
+    def clear(self) -> None:
+        """Lower the level; the next wait() waits."""
+        self._level = False
+
+    def wake(self) -> None:
+        """Release the waiter, if there is one, to look again; the level stays as it is."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def disarm(self) -> None:
+        """Stop watching: nothing of the event loop refers to this object afterwards."""
+
+    def _arm(self) -> None:
+        """Start watching, where the level is not told by a driver."""
+
+    def _bind(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop; the first loop that waits is the one this object belongs to."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None and not self._loop.is_closed():
+                raise RuntimeError(f"a task of another event loop was already {self.what}")
+            self._loop = loop
+        return loop
+
+
+class FdReadiness(Readiness):
+    """
+    The level of a file descriptor, as the event loop's selector reports it.
+
+    The fd is registered when a task first waits and stays registered while tasks keep waiting;
+    it is dropped the first time it fires with nobody waiting, so a busy reader pays no
+    epoll_ctl() per wake-up and an idle one is never called in vain more than once.
+    """
+
+    __slots__ = ("_add", "_armed", "_fd", "_remove")
+
+    def __init__(self, what: str, fd: int, *, writing: bool = False) -> None:
+        super().__init__(what)
+        self._fd = fd
+        self._armed = False
+        # By name, since the loop is known only once a task waits.
+        self._add, self._remove = ("add_writer", "remove_writer") if writing else ("add_reader", "remove_reader")
+
+    def disarm(self) -> None:
+        if not self._armed:
+            return
+        self._armed = False
+        if self._loop is not None and not self._loop.is_closed():
+            remove: Callable[[int], Any] = getattr(self._loop, self._remove)
+            remove(self._fd)
+
+    def _arm(self) -> None:
+        if not self._armed:
+            add: Callable[..., Any] = getattr(self._loop, self._add)
+            add(self._fd, self._fire)
+            self._armed = True
+
+    def _fire(self) -> None:
+        waiter = self._waiter
+        if waiter is None:
+            self.disarm()
+        elif not waiter.done():
+            waiter.set_result(None)
