@@ -135,7 +135,9 @@ class Interface:
         if self.going:
             return
         self.going = True
-        self.flags &= ~(Flags.UP | Flags.RUNNING)
+        if self.up:
+            self.flags &= ~(Flags.UP | Flags.RUNNING)
+            self.tell(Event(EventKind.DOWN))
         self.purge("gone")
         self.addresses.clear()
         self.link_changed()

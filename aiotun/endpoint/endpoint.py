@@ -218,10 +218,9 @@ class Endpoint:
             return
         with _Receiving(self):
             self._check_up()
-            port = self._port
-            await port.readable.wait()
-            if port is not self._port:
-                self._port.read_many(1)  # closed meanwhile: say so
+            await self._port.readable.wait()
+            if self.closed:
+                self._port.read_many(0)  # says so
 
     def __aiter__(self) -> PacketIterator:
         """Iterate over packets. A break or a cancel loses none: iterate again, and it goes on where it was."""
@@ -302,10 +301,9 @@ class Endpoint:
 
     async def writable(self) -> None:
         """Wait until send_nowait() is worth a try; may return early. On a device that is down, waits for up."""
-        port = self._port
-        await port.writable.wait()
-        if port is not self._port:
-            self._port.write_many(())
+        await self._port.writable.wait()
+        if self.closed:
+            self._port.write_many(())  # says so
 
     # --- ending -----------------------------------------------------------------------------------
 

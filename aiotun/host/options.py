@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
-__all__ = ["Addresses", "addresses"]
+__all__ = ["Addresses", "addresses", "hardware_address"]
 
 Address = str | IPv4Interface | IPv6Interface
 Addresses = Address | Iterable[Address]
@@ -27,3 +27,17 @@ def _address(given: Address) -> IPv4Interface | IPv6Interface:
     if isinstance(given, str) and "/" not in given:
         raise ValueError(f"address {given!r} has no prefix length; write {given}/24, or the length of your network")
     return ip_interface(given)
+
+
+def hardware_address(mac: str | bytes | None) -> bytes | None:
+    """
+    Return the 6 bytes of *mac*, or None if none was given.
+
+    Raises:
+        ValueError: If it is not a hardware address.
+    """
+    if mac is None:
+        return None
+    from ..packet import parse_mac  # late: the packet room costs 25 ms that only this option needs
+
+    return parse_mac(mac)

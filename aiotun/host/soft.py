@@ -11,8 +11,7 @@ from ..driver import Device, DevicePort, Interface, NetworkPort, NetworkSide, Ta
 from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown
 from ..endpoint.names import check_name, is_template
 from ..errors import DeviceBusy, DeviceClosed, DeviceGone
-from ..packet import parse_mac
-from .options import Addresses, addresses
+from .options import Addresses, addresses, hardware_address
 
 __all__ = ["SoftHost"]
 
@@ -93,8 +92,7 @@ class SoftHost:
         """
 
         def device(name: str) -> TapDevice:
-            hardware = parse_mac(mac) if mac is not None else None
-            return TapDevice(name, self._deliver, mtu=mtu, queue_length=queue_length, mac=hardware)
+            return TapDevice(name, self._deliver, mtu=mtu, queue_length=queue_length, mac=hardware_address(mac))
 
         return self._opening(Tap, device, name, address, up, when_down)
 

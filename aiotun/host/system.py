@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown, set_adopt
 from ..errors import DeviceError
-from ..packet import parse_mac
-from .options import Addresses, addresses
+from .options import Addresses, addresses, hardware_address
 
 if TYPE_CHECKING:
     from ..endpoint import Port
@@ -112,7 +111,7 @@ def _settings(
         addresses=addresses(address),
         mtu=mtu,
         queue_length=queue_length,
-        mac=None if mac is None else parse_mac(mac),
+        mac=hardware_address(mac),
         ipv6_linklocal=ipv6_linklocal,
         up=up,
     )

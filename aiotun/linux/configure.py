@@ -20,7 +20,7 @@ import attrs
 from ..errors import device_error
 from .constants import IFF_UP
 
-__all__ = ["Settings", "configure"]
+__all__ = ["Settings", "configure", "route_socket"]
 
 IN6_ADDR_GEN_MODE_EUI64 = 0
 IN6_ADDR_GEN_MODE_NONE = 1  # Linux include/uapi/linux/if_link.h
@@ -53,7 +53,7 @@ def configure(name: str, settings: Settings) -> None:
     """
     if settings == Settings():
         return
-    with _netlink() as netlink:
+    with route_socket() as netlink:
         link = netlink.link("get", ifname=name)[0]
         index = link["index"]
         for what, arguments in _differences(link, settings):
@@ -68,7 +68,7 @@ def configure(name: str, settings: Settings) -> None:
 
 
 @contextmanager
-def _netlink() -> Iterator[Any]:
+def route_socket() -> Iterator[Any]:
     """Open pyroute2's face of the thread's namespace, on asyncio's own loop: it does not run on uvloop."""
     from pyroute2 import IPRoute  # late, for its cost
 

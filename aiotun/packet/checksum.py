@@ -56,7 +56,7 @@ def checksum(octets: Buffer, initial: int = 0) -> int:
     return 0xFFFF - residue if residue else (0 if total else 0xFFFF)
 
 
-def pseudo_sum(src: bytes, dst: bytes, protocol: int, length: int) -> int:
+def pseudo_sum(src: Buffer, dst: Buffer, protocol: int, length: int) -> int:
     """
     Return the one's complement sum of a pseudo-header, 0 to 0xffff, to pass as ``initial``.
 
@@ -71,11 +71,12 @@ def pseudo_sum(src: bytes, dst: bytes, protocol: int, length: int) -> int:
 
     RFC 9293 section 3.1 (IPv4), RFC 8200 section 8.1 (IPv6).
     """
-    total = int.from_bytes(src + dst, "big") + protocol + length
+    # Both addresses are whole words, so they may be added before they are folded.
+    total = int.from_bytes(src, "big") + int.from_bytes(dst, "big") + protocol + length
     return total % 0xFFFF or (0xFFFF if total else 0)
 
 
-def transport_checksum(src: bytes, dst: bytes, protocol: int, segment: Buffer) -> int:
+def transport_checksum(src: Buffer, dst: Buffer, protocol: int, segment: Buffer) -> int:
     """
     Return the checksum for the header of *segment*, ready to store: for UDP never 0.
 
@@ -91,7 +92,7 @@ def transport_checksum(src: bytes, dst: bytes, protocol: int, segment: Buffer) -
     return 0xFFFF if result == 0 and protocol == _UDP else result
 
 
-def transport_checksum_ok(src: bytes, dst: bytes, protocol: int, segment: Buffer) -> bool:
+def transport_checksum_ok(src: Buffer, dst: Buffer, protocol: int, segment: Buffer) -> bool:
     """
     Return whether *segment*, its checksum field included, sums to what it should.
 

@@ -66,8 +66,10 @@ def walk_extensions(buffer: Buffer, next_header: int, offset: int, end: int) -> 
 
     RFC 8200 section 4, RFC 4302 section 2.2 (AH counts words of 4 bytes, not 8).
     """
+    end = min(end, len(buffer))
     limit = offset + MAX_EXTENSION_BYTES
-    for step in range(MAX_EXTENSION_HEADERS + 1):
+    step = 0
+    while True:
         if next_header in _TRANSPORTS:
             return Transport(next_header, offset, end)
         if next_header == _NO_NEXT:
@@ -77,7 +79,7 @@ def walk_extensions(buffer: Buffer, next_header: int, offset: int, end: int) -> 
         if next_header == _HOP_BY_HOP and step:
             return Transport(None, offset, end, "hop_by_hop_not_first")
         if step == MAX_EXTENSION_HEADERS:
-            break
+            return Transport(None, offset, end, "too_many_headers")
         if offset + 8 > end:
             return Transport(None, offset, end, "truncated_header")
         if next_header == _FRAGMENT:
@@ -89,10 +91,10 @@ def walk_extensions(buffer: Buffer, next_header: int, offset: int, end: int) -> 
         if offset + size > end:
             return Transport(None, offset, end, "truncated_header")
         if offset + size > limit:
-            break
+            return Transport(None, offset, end, "too_many_headers")
         next_header = buffer[offset]
         offset += size
-    return Transport(None, offset, end, "too_many_headers")
+        step += 1
 
 
 class FragmentView(View):

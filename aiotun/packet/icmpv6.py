@@ -45,7 +45,8 @@ class ICMPv6View(View):
         """
         The packet an error is about, as far as it is quoted.
 
-        Usually cut short, so its ``check()`` raises; its fields and ``transport`` are bounded by the quote.
+        Usually cut short, so its ``check()`` raises; ``partial_transport`` finds the transport header
+        as far as the quote goes, and may find less than a whole one.
         """
         return IPv6View(self.buffer, self.offset + 8, self.end)
 

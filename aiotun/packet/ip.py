@@ -80,9 +80,9 @@ def flow(packet: Buffer) -> Flow | None:
     keeps the number its header names.
     """
     # Nearly all packets are TCP or UDP right behind a plain header; taking these straight from
-    # the bytes costs 1.0 µs, against 3.2 µs through Transport (CPython 3.11).
+    # the bytes costs 0.5 µs, against 2.4 µs through Transport (CPython 3.11).
     size = len(packet)
-    if size >= 44:
+    if size >= 24:
         first = packet[0]
         if first == 0x45:
             plain = not (packet[6] & 0x3F or packet[7])

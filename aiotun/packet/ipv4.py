@@ -82,7 +82,16 @@ class IPv4View(View):
     @property
     def transport(self) -> Transport:
         """Where the transport header is; for a fragment, even the first, there is none to read."""
-        if fault := self._fault():
+        return self._transport(self._fault())
+
+    @property
+    def partial_transport(self) -> Transport:
+        """The same for a packet that may be cut short, as an ICMP error quotes it: it ends where the bytes do."""
+        fault = self._fault()
+        return self._transport("" if fault == "bad_length" and self.total_length >= self.header_length else fault)
+
+    def _transport(self, fault: str) -> Transport:
+        if fault:
             return Transport(None, 0, self.end, fault)
         protocol = None if self.is_fragment else self.protocol
         return Transport(protocol, self.payload_offset, self.packet_end, "fragment" if protocol is None else "")

@@ -60,7 +60,16 @@ class IPv6View(View):
     @property
     def transport(self) -> Transport:
         """Where the transport header is, found by a bounded walk over the extension headers."""
-        if fault := self._fault():
+        return self._transport(self._fault())
+
+    @property
+    def partial_transport(self) -> Transport:
+        """The same for a packet that may be cut short, as an ICMPv6 error quotes it: it ends where the bytes do."""
+        fault = self._fault()
+        return self._transport("" if fault == "bad_length" else fault)
+
+    def _transport(self, fault: str) -> Transport:
+        if fault:
             return Transport(None, 0, self.end, fault)
         return walk_extensions(self.buffer, self.next_header, self.payload_offset, self.packet_end)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from .checksum import checksum, pseudo_sum, update_checksum
 from .extension import FragmentView, walk_extensions
 from .icmp import ICMP, ICMPView
@@ -21,13 +23,15 @@ _ECHO = int(ICMPType.ECHO_REQUEST)
 _ECHO6 = int(ICMPv6Type.ECHO_REQUEST)
 _REPLY6 = int(ICMPv6Type.ECHO_REPLY)
 _TTL = 64  # RFC 1700: what hosts send with
-_DF = b"\0\0\x40\0"  # identification 0 and DF, RFC 6864 section 4.1: never to be fragmented, never reassembled
+
+_HEADER4 = struct.Struct("!BBHHHBBH4s4s")
+_HEADER6 = struct.Struct("!IHBB16s16s")
 
 # With these, or a transport in sight, a packet is known not to hide an ICMPv6 error.
 _NOT_ICMPV6 = frozenset(("", "no_next_header", "unknown_header", "hop_by_hop_not_first"))
 
 
-def echo_reply(packet: bytes) -> bytes | None:
+def echo_reply(packet: Buffer) -> bytes | None:
     """
     Return the echo reply to *packet*, or None if it asks for none.
 
@@ -49,7 +53,7 @@ def echo_reply(packet: bytes) -> bytes | None:
             return None
 
 
-def _echo_reply4(packet: bytes) -> bytes | None:
+def _echo_reply4(packet: Buffer) -> bytes | None:
     # This reads the packet without a view: 40% of a call would be properties.
     if len(packet) < 28 or packet[9] != _ICMP or packet[6] & 0x3F or packet[7]:
         return None
@@ -57,48 +61,35 @@ def _echo_reply4(packet: bytes) -> bytes | None:
     end = packet[2] << 8 | packet[3]
     if start < 20 or not start + 8 <= end <= len(packet) or checksum(packet[:start]):
         return None
-    message = packet[start:end]
+    message = bytes(packet[start:end])
     if message[0] != _ECHO or message[1] or checksum(message):
         return None
-    src, dst = packet[12:16], packet[16:20]
+    src, dst = bytes(packet[12:16]), bytes(packet[16:20])
     if not (_is_host4(src) and _is_host4(dst)):
         return None
-    length = 20 + len(message)
-    header = b"\x45%c%b%b%c\x01\0\0%b%b" % (packet[1] & 0xFC, length.to_bytes(2, "big"), _DF, _TTL, dst, src)
+    # Identification 0 and DF, RFC 6864 section 4.1: the reply is never to be fragmented.
+    header = _HEADER4.pack(0x45, packet[1] & 0xFC, 20 + len(message), 0, 0x4000, _TTL, _ICMP, 0, dst, src)
     total = update_checksum(message[2] << 8 | message[3], _ECHO << 8, 0)
     if total == 0 and not any(message[4:]):
         total = 0xFFFF  # nothing but zeros is left, where the incremental update cannot tell 0 from 0xffff
-    return b"%b%b%b\0\0%b%b" % (
-        header[:10],
-        checksum(header).to_bytes(2, "big"),
-        header[12:],
-        total.to_bytes(2, "big"),
-        message[4:],
-    )
+    head = header[:10] + checksum(header).to_bytes(2, "big") + header[12:]
+    return head + b"\0\0" + total.to_bytes(2, "big") + message[4:]
 
 
-def _echo_reply6(packet: bytes) -> bytes | None:
+def _echo_reply6(packet: Buffer) -> bytes | None:
     view = IPv6View(packet)
     protocol, start, end, _ = view.transport
     if protocol != _ICMPV6 or start + 8 > end:
         return None
-    message, src, dst = packet[start:end], packet[8:24], packet[24:40]
+    message, src, dst = bytes(packet[start:end]), bytes(packet[8:24]), bytes(packet[24:40])
     if message[0] != _ECHO6 or message[1] or not (_is_host6(src) and _is_host6(dst)):
         return None
     if checksum(message, pseudo_sum(src, dst, _ICMPV6, len(message))):
         return None
     # The pseudo-header sums the same with its addresses exchanged.
     total = update_checksum(message[2] << 8 | message[3], _ECHO6 << 8, _REPLY6 << 8)
-    first = 6 << 28 | view.dscp << 22
-    return b"%b%b\x3a%c%b%b\x81\0%b%b" % (
-        first.to_bytes(4, "big"),
-        len(message).to_bytes(2, "big"),
-        _TTL,
-        dst,
-        src,
-        total.to_bytes(2, "big"),
-        message[4:],
-    )
+    head = _HEADER6.pack(6 << 28 | view.dscp << 22, len(message), _ICMPV6, _TTL, dst, src)
+    return head + b"\x81\0" + total.to_bytes(2, "big") + message[4:]
 
 
 def error_reply(packet: Buffer, src: AddressLike, kind: int, code: int = 0, *, rest: int = 0) -> bytes | None:

@@ -3,9 +3,9 @@
  *
  *     flood ADDRESS PAYLOAD SECONDS [SEGMENTS]
  *
- * Sends UDP datagrams of PAYLOAD bytes to ADDRESS, port 9, as fast as one CPU can for SECONDS: 64 messages a sendmmsg(),
- * blocking socket, no pacing. Run it inside the namespace whose tun owns the route to ADDRESS. The tun drops what its
- * reader does not fetch in time; that is the point, the reader is to be the slower side.
+ * Sends UDP datagrams of PAYLOAD bytes to ADDRESS, port 9, as fast as one CPU can for SECONDS: 64 messages a
+ * sendmmsg(), blocking socket, no pacing. Run it inside the namespace whose tun owns the route to ADDRESS. The tun
+ * drops what its reader does not fetch in time.
  *
  * SEGMENTS > 1 makes every message carry that many datagrams through UDP_SEGMENT: the stack builds one super-packet and
  * cuts it up just before the tun (which has no offload here), so the source costs less per packet than any reader.

@@ -1,11 +1,12 @@
 /*
  * read_loop: the C reference for reading a tun.
  *
- *     read_loop NAME WARM_UP SECONDS
+ *     read_loop NAMESPACE/NAME WARM_UP SECONDS
  *
- * Attaches to the tun NAME (IFF_NO_PI, non-blocking), polls, and drains up to 64 packets a poll, as a competent C program
- * would. Counts packets and bytes for SECONDS after WARM_UP seconds, and prints them as one JSON line with the wall, user and
- * system time of that interval. Nothing is done with a packet: this is the floor any reader stands on.
+ * Attaches to the tun NAME (IFF_NO_PI, non-blocking), says "ready", polls, and drains up to 64 packets a poll, as a
+ * competent C program would. Counts packets and bytes for SECONDS after WARM_UP seconds, and prints them as one JSON
+ * line with the wall, user and system time of that interval. Nothing is done with a packet: this is the floor any
+ * reader stands on.
  */
 #include "tun.h"
 
@@ -47,10 +48,11 @@ static void read_until(int fd, double end)
 int main(int argc, char **argv)
 {
     if (argc != 4) {
-        fprintf(stderr, "usage: read_loop NAME WARM_UP SECONDS\n");
+        fprintf(stderr, "usage: read_loop NAMESPACE/NAME WARM_UP SECONDS\n");
         return 2;
     }
     int fd = attach(argv[1]);
+    ready();
     read_until(fd, now() + atof(argv[2]));
 
     packets = bytes = 0;

@@ -1,0 +1,63 @@
+"""Every endpoint of every host keeps every promise of the contract."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from aiotun.testing import (
+    CHECKS,
+    RECEIVE,
+    Check,
+    MakeRig,
+    cancel_receiving,
+    cancel_sending,
+    kernel_tap,
+    kernel_tun,
+    open_and_close,
+    soft_tap,
+    soft_tun,
+)
+
+SOFT = [pytest.param(soft_tun, id="soft tun"), pytest.param(soft_tap, id="soft tap")]
+KERNEL = [
+    pytest.param(kernel_tun, id="kernel tun", marks=pytest.mark.kernel),
+    pytest.param(kernel_tap, id="kernel tap", marks=pytest.mark.kernel),
+]
+HOSTS = [*SOFT, *KERNEL]
+
+
+@pytest.mark.parametrize("make", HOSTS)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_promise(check: Check, make: MakeRig) -> None:
+    """The endpoint keeps the promise the check is named after."""
+    async with asyncio.timeout(60):
+        await check(make)
+
+
+@pytest.mark.parametrize("make", HOSTS)
+@pytest.mark.parametrize("how", RECEIVE)
+async def test_ten_thousand_cancels_of_receiving_lose_nothing(how: str, make: MakeRig) -> None:
+    """10,000 receivers cancelled at random turns lose, double and reorder nothing, and swallow no cancel."""
+    async with make() as rig:
+        await cancel_receiving(rig, how, 10_000)
+
+
+@pytest.mark.parametrize("make", HOSTS)
+async def test_ten_thousand_cancels_of_send_lose_nothing(make: MakeRig) -> None:
+    """10,000 sends cancelled at random turns were done once each or not at all."""
+    async with make() as rig:
+        await cancel_sending(rig, 10_000)
+
+
+@pytest.mark.parametrize("make", SOFT)
+async def test_ten_thousand_openings_in_process_leave_nothing(make: MakeRig) -> None:
+    """After 10,000 openings in process no descriptor, task or watch is left."""
+    await open_and_close(make, 10_000)
+
+
+@pytest.mark.parametrize("make", KERNEL)
+async def test_a_thousand_openings_on_the_kernel_leave_nothing(make: MakeRig) -> None:
+    """After 1,000 openings on the kernel no descriptor, task or watch is left."""
+    await open_and_close(make, 1_000)
