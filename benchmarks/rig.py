@@ -188,6 +188,7 @@ def header() -> dict[str, str]:
     return {
         "date": time.strftime("%Y-%m-%d %H:%M %z"),
         "cpu": f"{_cpu_model()}, {os.cpu_count()} CPUs; measured program on CPU {MEASURED_CPU}, source on {SOURCE_CPU}",
+        "load": f"{os.getloadavg()[0]:.2f} over the last minute (close to 0 on a quiet machine)",
         "kernel": platform.release(),
         "python": f"{platform.python_implementation()} {platform.python_version()}, uvloop {_version('uvloop')}",
         "compiler": subprocess.run(["cc", "--version"], capture_output=True, text=True).stdout.partition("\n")[0],

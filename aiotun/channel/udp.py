@@ -108,11 +108,13 @@ class UdpPort(Port):
         batch: list[bytes] = []
         append = batch.append
         recv = self._socket.recv
-        while limit > 0:
+        tries = iter(range(limit))  # a report costs one, and ends nothing
+        while True:
             try:
                 # recv() allocates, and gives back what it did not need: quicker than recv_into() and a copy.
-                for limit in range(limit - 1, -1, -1):  # noqa: B020
+                for _ in tries:
                     append(recv(RECEIVE_SIZE))
+                break
             except BlockingIOError:
                 break
             except OSError as error:

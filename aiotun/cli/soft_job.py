@@ -84,9 +84,7 @@ class SoftJob(Job):
 
     # --- inside -----------------------------------------------------------------------------------
 
-    async def _host(
-        self, addresses: Addresses, datagrams: Datagrams
-    ) -> tuple[Tun, Callable[[], Edge], SoftStack]:
+    async def _host(self, addresses: Addresses, datagrams: Datagrams) -> tuple[Tun, Callable[[], Edge], SoftStack]:
         host = await self._undo.enter_async_context(SoftHost())
         tun = await host.open_tun("tun0", address=(f"{addresses.ipv4}/24", f"{addresses.ipv6}/64"), mtu=self._size)
         stack = SoftStack(host.network_side("tun0"), datagrams)

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 import attrs
 
 from ..endpoint import Endpoint
-from ..errors import DeviceClosed
 from ..packet import ICMP, ICMPType, ICMPv6, ICMPv6Type, ICMPv6View, ICMPView, IPv4, IPv6, Protocol, echo_reply
 
 __all__ = ["Addresses", "Datagrams", "SoftStack"]
@@ -99,9 +98,11 @@ class SoftStack:
         """Note the round trip time if *packet* answers a ping of ours."""
         view: ICMPView | ICMPv6View
         if packet[0] >> 4 == 4:
-            view, reply = ICMPView(packet, IPV4_HEADER), ICMPType.ECHO_REPLY
+            view = ICMPView(packet, IPV4_HEADER)
+            reply = int(ICMPType.ECHO_REPLY)
         else:
-            view, reply = ICMPv6View(packet, IPV6_HEADER), ICMPv6Type.ECHO_REPLY
+            view = ICMPv6View(packet, IPV6_HEADER)
+            reply = int(ICMPv6Type.ECHO_REPLY)
         if view.type != reply or view.identifier != IDENTIFIER:
             return
         asked = self._asked.pop(view.sequence, None)

@@ -118,9 +118,7 @@ class Tunnel:
         self._counter = start + len(batch)
         encrypt = self._encrypt
         heads = [counter.to_bytes(COUNTER_SIZE, "little") for counter in range(start, self._counter)]
-        return [
-            head + encrypt(NONCE_PREFIX + head, packet, None) for head, packet in zip(heads, batch, strict=True)
-        ]
+        return [head + encrypt(NONCE_PREFIX + head, packet, None) for head, packet in zip(heads, batch, strict=True)]
 
     def unseal(self, batch: Sequence[bytes]) -> list[bytes]:
         """Return the packets of those datagrams that are whole, authentic and new; count the others."""

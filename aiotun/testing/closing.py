@@ -6,10 +6,11 @@ import asyncio
 import gc
 import warnings
 
+from ..endpoint import Endpoint
 from ..errors import DeviceClosed
 from .expect import expect, expect_error, parked, turns
 from .ledger import Ledger
-from .rig import MakeRig, Rig
+from .rig import MakeRig
 
 __all__ = ["CHECKS", "open_and_close"]
 
@@ -17,8 +18,8 @@ CYCLES = 20
 """Openings in one check; open_and_close() takes more."""
 
 
-async def _iterate(rig: Rig) -> str:
-    async for _ in rig.endpoint:
+async def _iterate(endpoint: Endpoint) -> str:
+    async for _ in endpoint:
         pass
     return "ended"
 
@@ -44,7 +45,7 @@ async def close_ends_a_waiting_readable(make: MakeRig) -> None:
 async def close_ends_iteration_quietly(make: MakeRig) -> None:
     """An ``async for`` that waits when the endpoint is closed ends as if it were done."""
     async with make() as rig:
-        task = await parked(_iterate(rig))
+        task = await parked(_iterate(rig.endpoint))
         await rig.endpoint.aclose()
         expect(await task == "ended", "the iteration did not end")
 
@@ -108,18 +109,18 @@ async def a_cancelled_close_frees_the_device(make: MakeRig) -> None:
 
 
 async def open_and_close(make: MakeRig, cycles: int) -> None:
-    """Open and close *cycles* times, with a receiver waiting every time; fail if anything is left."""
-    async with make() as rig:  # what the first opening loads stays
-        await rig.endpoint.aclose()
-    gc.collect()
-    before = Ledger.take()
-    for _ in range(cycles):
-        async with make() as rig:
-            task = await parked(_iterate(rig))
-            await rig.endpoint.aclose()
+    """Open the same name and close it *cycles* times, a receiver waiting every time; fail if anything is left."""
+    async with make() as rig:
+        await rig.endpoint.aclose()  # what the first opening loads stays
+        gc.collect()
+        before = Ledger.take()
+        for _ in range(cycles):
+            endpoint = await rig.reopen()
+            task = await parked(_iterate(endpoint))
+            await endpoint.aclose()
             await task
-    gc.collect()
-    after = Ledger.take()
+        gc.collect()
+        after = Ledger.take()
     expect(after == before, f"before: {before}, after {cycles} cycles: {after}")
 
 
