@@ -68,8 +68,8 @@ class DeviceError(AiotunError, OSError):
     def __str__(self) -> str:
         return str(self.strerror)
 
-    def __reduce__(self) -> tuple[type[DeviceError], tuple[str, int | None]]:
-        return type(self), (str(self), self.errno)
+    def __reduce__(self) -> tuple[type[DeviceError], tuple[str, int | None], dict[str, object] | None]:
+        return type(self), (str(self), self.errno), self.__dict__ or None
 
 
 class DeviceBusy(DeviceError):
@@ -146,5 +146,5 @@ _BY_ERRNO: dict[int, type[DeviceError]] = {
 
 def device_error(error: OSError, message: str) -> DeviceError:
     """Return the exception of the tree that stands for *error*, saying *message*; its ``errno`` is kept."""
-    code = error.errno or errno.EIO
-    return _BY_ERRNO.get(code, DeviceError)(message, code)
+    kind = DeviceError if error.errno is None else _BY_ERRNO.get(error.errno, DeviceError)
+    return kind(message, error.errno)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 
 from ..endpoint import Opening
-from ..errors import DeviceError, device_error
+from ..errors import DeviceBusy, DeviceError, device_error
 from .udp import UdpChannel, UdpPort
 
 __all__ = ["BUFFER", "open_udp", "open_udp_pair"]
@@ -33,8 +34,9 @@ def open_udp(local: Address | None, remote: Address) -> Opening[UdpChannel]:
 
     Raises:
         ValueError: If the remote port is 0.
-        DeviceError: If the addresses don't go together, or the local one is taken or isn't ours.
-        OSError: If a name cannot be looked up.
+        DeviceBusy: If the local port is taken.
+        DeviceError: If the local address isn't ours, or the system refuses for another reason.
+        OSError: If a name cannot be looked up, or has no address of the peer's family.
     """
 
     async def open() -> UdpChannel:
@@ -95,7 +97,10 @@ def _enlarge(sock: socket.socket, option: int, forced: int) -> None:
 
 def _refused(error: OSError, local: Address | None, remote: Address) -> DeviceError:
     way = f"from {_text(local)} to {_text(remote)}" if local else f"to {_text(remote)}"
-    return device_error(error, f"udp: cannot open a channel {way}: {error.strerror}")
+    message = f"udp: cannot open a channel {way}: {error.strerror}"
+    if error.errno == errno.EADDRINUSE:
+        return DeviceBusy(message, error.errno)
+    return device_error(error, message)
 
 
 def _text(address: Address) -> str:

@@ -26,3 +26,5 @@ def main() -> None:
             raise
         print(f"aiotun: this command needs {missing}: pip install 'aiotun[cli,crypto]'", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # while it was still starting
+        sys.exit(130)

@@ -33,11 +33,11 @@ class BulkSender:
     Args:
         head: Bytes that every packet begins with.
         chunk_size: Bytes of content in every packet.
-        window: Packets on their way at most.
+        window: Packets on their way at most; as many as the shortest queue between the ends holds.
     """
 
     def __init__(self, head: bytes, chunk_size: int, window: int) -> None:
-        self.window = window
+        self._window = window
         self.digest = 0
         """The digest of the content so far."""
         self.answered = 0
@@ -49,7 +49,7 @@ class BulkSender:
         self._digests = [_digest(chunk) for chunk in self._chunks]
         self._next = 0
         self._arrived: set[int] = set()  # later than _answered
-        self._resent: set[int] = set()  # since the last progress
+        self._resent: set[int] = set()  # since the last timeout
         self._timeout = TIMEOUT
         self._due: float | None = None
 
@@ -66,7 +66,7 @@ class BulkSender:
     def fill(self, now: float, limit: int) -> list[bytes]:
         """Return new packets: up to *limit*, and as many as the window allows."""
         start = self._next
-        stop = min(start + limit, self.answered + self.window)
+        stop = min(start + limit, self.answered + self._window)
         if stop <= start:
             return []
         self._next = stop
@@ -83,7 +83,7 @@ class BulkSender:
             return []
         if number > self.answered:
             self.answered = number
-            self._resent.clear()
+            self._resent = {again for again in self._resent if again > number}
             self._timeout = TIMEOUT
             self._due = now + TIMEOUT if self._next > number else None
         later = int.from_bytes(payload[NUMBER_SIZE:], "little")

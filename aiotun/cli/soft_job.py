@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from ..channel import open_udp_pair
-from ..endpoint import Tun
+from ..channel import UdpChannel, open_udp_pair
+from ..endpoint import BATCH, Tun
 from ..host import SoftHost
 from ..packet import UDP, IPv4, Protocol, UDPView
 from .bulk import NUMBER_SIZE, BulkReceiver, BulkSender
 from .joined import Edge, Joined, interface_drops
 from .progress import Job
-from .soft_stack import BATCH, IPV4_HEADER, Addresses, Datagrams, SoftStack
+from .soft_stack import IPV4_HEADER, Addresses, Datagrams, SoftStack
 from .tunnel import Tunnel
 
 __all__ = ["SoftJob"]
@@ -25,12 +26,14 @@ WEST = Addresses("10.77.0.2", "fd77::2")
 DATA_PORT, ANSWER_PORT = 7701, 7702
 HEADERS = IPV4_HEADER + 8
 
-WINDOW = 256
-"""Packets of the bulk transfer on their way at most; no queue between the stacks is shorter."""
+WINDOW = 128
+"""Packets of the bulk transfer on their way at most: two batches; more only wait, and pings behind them."""
 PING_EVERY = 0.1
 """Seconds."""
 LAST_ANSWERS = 5.0
-"""Seconds that the end of the transfer and the last ping may take, at most."""
+"""Seconds that the end of the transfer may take, at most."""
+LAST_PING = 1.0
+"""Seconds that the last pings may take to be answered, at most."""
 
 
 class SoftJob(Job):
@@ -49,8 +52,6 @@ class SoftJob(Job):
         self._size = size
         self._tunnel = tunnel
         self._undo = contextlib.AsyncExitStack()
-        self._sender = BulkSender(_bulk_head(size), size - HEADERS - NUMBER_SIZE, WINDOW)
-        self._receiver = BulkReceiver(HEADERS, WINDOW)
         self._answered = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -61,6 +62,9 @@ class SoftJob(Job):
             channels = await open_udp_pair()
             for channel in channels:
                 self._undo.push_async_callback(channel.aclose)
+            window = _window(channels[1], self._size)
+            self._sender = BulkSender(_bulk_head(self._size), self._size - HEADERS - NUMBER_SIZE, window)
+            self._receiver = BulkReceiver(HEADERS, window)
             edges = (edge_east, edge_west)
             self.joined = Joined(("east", "west"), (east, west), channels, edges, tunnel=self._tunnel)
             self._undo = self._undo.pop_all()
@@ -98,7 +102,7 @@ class SoftJob(Job):
             self.measured.pings += 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), PING_EVERY)
-        deadline = loop.time() + LAST_ANSWERS
+        deadline = loop.time() + LAST_PING
         while len(self.measured.rtts) < self.measured.pings and loop.time() < deadline:
             await asyncio.sleep(0.01)
 
@@ -158,6 +162,13 @@ def _edge(host: SoftHost, stack: SoftStack) -> Callable[[], Edge]:
         )
 
     return edge
+
+
+def _window(channel: UdpChannel, size: int) -> int:
+    """Return how many packets of *size* bytes the channel's receive buffer holds for sure; the kernel counts 2 to 1."""
+    with socket.fromfd(channel.fileno(), socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    return max(2, min(WINDOW, granted // (2 * size)))
 
 
 def _bulk_head(size: int) -> bytes:

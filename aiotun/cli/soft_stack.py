@@ -13,7 +13,6 @@ from ..packet import ICMP, ICMPType, ICMPv6, ICMPv6Type, ICMPv6View, ICMPView, I
 
 __all__ = ["Addresses", "Datagrams", "SoftStack"]
 
-BATCH = 64
 UDP_BYTE = int(Protocol.UDP)
 IPV4_HEADER, IPV6_HEADER = 20, 40
 ECHO_TEXT = bytes(range(56))
@@ -55,7 +54,7 @@ class SoftStack:
 
     async def run(self) -> None:
         """Receive and answer until cancelled, or until the network side is closed."""
-        async for batch in self._side.batches(BATCH):
+        async for batch in self._side.batches():
             self.received += len(batch)
             datagrams = [packet for packet in batch if packet[9] == UDP_BYTE and packet[0] == 0x45]
             if datagrams:

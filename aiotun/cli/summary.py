@@ -107,8 +107,8 @@ def _totals(progress: Progress) -> Table:
         grid.add_row(ledger.name, f"{ledger.received:,} packets, {carried / 1e6:,.1f} MB: {rates}")
     again = f", {measured.resent:,} packets sent again" if measured.resent else ""
     goodput = f"goodput {_rate(8 * measured.content, progress) / 1e9:.3f} Gbit/s"
-    intact = {True: ", content intact", False: ", content DAMAGED", None: ""}[measured.intact]
-    grid.add_row("transfer", f"{measured.content / 1e6:,.1f} MB, {goodput}{again}{intact}")
+    intact = {True: ", intact", False: ", DAMAGED", None: ""}[measured.intact]
+    grid.add_row("transfer", f"{measured.content / 1e6:,.1f} MB, {goodput}{intact}{again}")
     grid.add_row("ping", f"{len(measured.rtts)} of {measured.pings} answered{_percentiles(measured.rtts)}")
     return grid
 

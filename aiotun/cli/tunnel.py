@@ -23,7 +23,7 @@ from ..endpoint import Endpoint
 from ..errors import DeviceClosed, DeviceDown, DeviceError, DeviceGone, PacketError, PacketTooBig, QueueFull
 from .replay import LIMIT, ReplayWindow
 
-__all__ = ["BATCH", "OVERHEAD", "Tunnel", "Way"]
+__all__ = ["KEY_SIZE", "OVERHEAD", "Tunnel", "Way"]
 
 KEY_SIZE = 32
 COUNTER_SIZE = 8
@@ -32,9 +32,6 @@ OVERHEAD = COUNTER_SIZE + TAG_SIZE
 """Bytes that sealing adds to a packet."""
 
 NONCE_PREFIX = bytes(4)
-
-BATCH = 64
-"""Packets taken at once; more than 128 gain nothing, and make a ping wait behind them."""
 
 # Why an endpoint refused a packet -> the reason it is counted under.
 REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -144,7 +141,7 @@ class Tunnel:
     ) -> None:
         way.sent_before = sink.statistics().sent_packets - way.passed
         with contextlib.suppress(DeviceClosed):
-            async for batch in source.batches(BATCH):
+            async for batch in source.batches():
                 way.taken += len(batch)
                 await _pass(change(batch), sink, way)
 

@@ -75,7 +75,7 @@ class Interface:
 
     def __init__(self, name: str, stack: Stack, *, mtu: int = 1500, queue_length: int = IFQ_MAXLEN) -> None:
         self.name = name
-        self.mtu = mtu
+        self.mtu = self._checked_mtu(mtu)
         self.flags = self.flags_at_start
         self.addresses: list[InterfaceAddress] = []
         self.snd = Fifo(queue_length)
@@ -118,10 +118,8 @@ class Interface:
             ValueError: If it is below 72, the least an interface may have (IF_MINMTU).
         """
         self.check_alive()
-        if mtu < IF_MINMTU:
-            raise ValueError(f"{self.name}: mtu {mtu} is below {IF_MINMTU}, the least there is")
         if mtu != self.mtu:
-            self.mtu = mtu
+            self.mtu = self._checked_mtu(mtu)
             self.tell(Event(EventKind.MTU, mtu))
 
     def add_address(self, address: InterfaceAddress) -> None:
@@ -163,9 +161,10 @@ class Interface:
             self.drop("down", len(batch))
             self.counts.oerrors += len(batch)
             raise DeviceDown(f"{self.name}: the interface is down")
-        longest = max(map(len, batch), default=0)
-        if longest > self.mtu + self.header:
-            raise PacketTooBig(f"{self.name}: packet is {longest - self.header} bytes, mtu is {self.mtu}")
+        if max(map(len, batch), default=0) > self.mtu + self.header:
+            longest = max(map(self.layer3_size, batch))
+            if longest > self.mtu:
+                raise PacketTooBig(f"{self.name}: packet is {longest} bytes, mtu is {self.mtu}")
         fit = self.classify(batch)
         queued = self.snd.enqueue_many(fit)
         if queued < len(fit):
@@ -181,6 +180,10 @@ class Interface:
         self.counts.ipackets += len(batch)
         self.counts.ibytes += sum(map(len, batch))
         self._stack(self, batch)
+
+    def layer3_size(self, packet: bytes) -> int:
+        """Return the bytes of *packet* that the mtu counts."""
+        return len(packet) - self.header
 
     def ready(self) -> bool:
         """Whether output may queue packets."""
@@ -217,8 +220,16 @@ class Interface:
     # --- telling ----------------------------------------------------------------------------------
 
     def listen(self, tell: Callable[[Event], None]) -> None:
-        """Call *tell* with every change from now on."""
-        self._listeners.append(tell)
+        """Call *tell* with every change from now on; one that comes after the end is told so at once."""
+        if self.going:
+            tell(Event(EventKind.GONE))
+        else:
+            self._listeners.append(tell)
+
+    def unlisten(self, tell: Callable[[Event], None]) -> None:
+        """Call *tell* no more. One that does not listen is nothing to undo."""
+        if tell in self._listeners:
+            self._listeners.remove(tell)
 
     def tell(self, event: Event) -> None:
         """Tell everybody who listens."""
@@ -237,5 +248,11 @@ class Interface:
         )
 
     def check_alive(self) -> None:
+        """Raise DeviceGone if the interface was deleted."""
         if self.going:
             raise DeviceGone(f"{self.name}: the interface was deleted")
+
+    def _checked_mtu(self, mtu: int) -> int:
+        if mtu < IF_MINMTU:
+            raise ValueError(f"{self.name}: mtu {mtu} is below {IF_MINMTU}, the least there is")
+        return mtu

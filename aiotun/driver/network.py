@@ -38,6 +38,7 @@ class NetworkPort(Port):
         self._interface = interface
         self._closed = closed
         self._queue = Fifo(INPUT_QUEUE)
+        self._tell: Callable[[Event], None] | None = None
         self._pollable: Pollable | None = None
         interface.listen(self._changed)
         interface.when_taken = self._taken
@@ -51,25 +52,27 @@ class NetworkPort(Port):
 
     def fileno(self) -> int:
         if self._pollable is None:
-            self._pollable = Pollable(bool(self._queue))
+            self._pollable = Pollable(self._readable_now())
         return self._pollable.fileno()
 
     def read_many(self, limit: int) -> list[bytes]:
         batch = self._queue.dequeue_many(limit)
-        if not self._queue:
-            self._level(False)
+        self._level(self._readable_now())
         if not batch:
             self._interface.check_alive()
         return batch
 
     def write_many(self, batch: Sequence[bytes]) -> int:
         interface = self._interface
-        sent = interface.output(batch[: interface.room()]) if batch else 0
-        if sent < len(batch) and not interface.room():
+        fit = batch[: interface.room()]
+        if batch:
+            interface.output(fit)  # what the driver does not carry is dropped there, counted, and done with
+        if len(fit) < len(batch):
             self.writable.clear()
-        return sent
+        return len(fit)
 
     def is_up(self) -> bool:
+        self._interface.check_alive()
         return self._interface.up
 
     def refresh(self) -> None:
@@ -80,6 +83,7 @@ class NetworkPort(Port):
         return self._interface.counters()
 
     def watch(self, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
         self._interface.listen(tell)
 
     def disarm(self) -> None:
@@ -91,6 +95,9 @@ class NetworkPort(Port):
     def close_now(self) -> None:
         self._interface.drop("input_closed", len(self._queue.purge("closed")))
         self._interface.when_taken = None
+        self._interface.unlisten(self._changed)
+        if self._tell is not None:
+            self._interface.unlisten(self._tell)
         if self._pollable is not None:
             self._pollable.close()
             self._pollable = None
@@ -103,10 +110,14 @@ class NetworkPort(Port):
         self.writable.set()
 
     def _changed(self, event: Event) -> None:
-        self.readable.wake()
+        self.writable.wake()  # a sender waiting for room learns that the interface went down
         if event.kind is EventKind.GONE:
-            self.readable.set()
+            self._level(True)
             self.writable.set()
+
+    def _readable_now(self) -> bool:
+        """Whether a read would return something, or an error worth waking for."""
+        return self._interface.going or bool(self._queue)
 
     def _level(self, level: bool) -> None:
         if level:

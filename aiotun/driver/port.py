@@ -23,6 +23,7 @@ class DevicePort(Port):
         device.open()
         self._device = device
         self._closed = closed
+        self._tell: Callable[[Event], None] | None = None
         self.name = device.name
         self.mtu = device.mtu
         self.readable = device.readable
@@ -38,6 +39,7 @@ class DevicePort(Port):
         return self._device.write_many(batch)
 
     def is_up(self) -> bool:
+        self._device.check_alive()
         return self._device.up
 
     def refresh(self) -> None:
@@ -48,6 +50,7 @@ class DevicePort(Port):
         return self._device.counters()
 
     def watch(self, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
         self._device.listen(tell)
 
     def disarm(self) -> None:
@@ -57,6 +60,8 @@ class DevicePort(Port):
         self.close_now()
 
     def close_now(self) -> None:
+        if self._tell is not None:
+            self._device.unlisten(self._tell)
         self._device.close()
         self._closed(self._device)
 

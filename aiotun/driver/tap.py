@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from ..endpoint.kinds import link_header
 from .device import Device
 from .interface import IFQ_MAXLEN, Flags, Stack
 
@@ -30,6 +31,10 @@ class TapDevice(Device):
         super().__init__(name, stack, mtu=mtu, queue_length=queue_length)
         self.mac = mac or PREFIX + (time.monotonic_ns() // 1000 & 0xFFFFFF).to_bytes(3, "big")
         """The interface's hardware address."""
+
+    def layer3_size(self, packet: bytes) -> int:
+        """Leave VLAN tags out of account (ETHERCAP_VLAN_MTU)."""
+        return len(packet) - link_header(packet)
 
     def start(self) -> None:
         self.flags |= Flags.OACTIVE

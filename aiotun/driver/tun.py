@@ -43,10 +43,10 @@ class TunDevice(Device):
     def accept(self, batch: Sequence[bytes]) -> None:
         """Input the packets up to the first of an unknown family. Modelled on tunwrite()."""
         for index, packet in enumerate(batch):
-            if packet[0] >> 4 not in FAMILIES:
-                self.input(list(batch[:index]))
+            if packet and packet[0] >> 4 not in FAMILIES:  # a write of 0 bytes is nothing
+                self.input([packet for packet in batch[:index] if packet])
                 self.counts.ierrors += 1
                 error = UnsupportedFamily(f"{self.name}: packet begins with 0x{packet[0]:02x}, neither IPv4 nor IPv6")
                 error.sent = index
                 raise error
-        self.input(list(batch))
+        self.input([packet for packet in batch if packet])

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import time
 import warnings
+import weakref
 from collections import Counter, deque
 from collections.abc import Sequence
 from types import TracebackType
@@ -57,6 +59,7 @@ class Endpoint:
         "__weakref__",
         "_burst",
         "_closed",
+        "_deleted",
         "_drained",
         "_dropped",
         "_held",
@@ -80,12 +83,13 @@ class Endpoint:
         self._receiving = False
         self._drained = False
         self._limit = BATCH
-        self._served_at = 0.0
+        self._served_at = math.inf
         self._burst = 0
         self._taken_packets = self._taken_bytes = 0
         self._sent_packets = self._sent_bytes = 0
         self._dropped: Counter[str] | None = None
-        self._streams: list[EventStream] = []
+        self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
+        self._deleted = False
         self._watching = False
         self._closed: asyncio.Future[None] | None = None
 
@@ -148,9 +152,11 @@ class Endpoint:
         stream = EventStream(self._port.name)
         if self.closed:
             stream.end()
+        elif self._deleted:
+            stream.publish(Event(EventKind.GONE))
         else:
+            self._streams.add(stream)
             self._watch()
-            self._streams.append(stream)
         return stream
 
     # --- receiving --------------------------------------------------------------------------------
@@ -353,8 +359,10 @@ class Endpoint:
     def __del__(self) -> None:
         port: Port | None = getattr(self, "_port", None)
         if port is not None and not isinstance(port, ClosedPort):
-            warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
-            port.close_now()
+            try:
+                warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
+            finally:  # a warning may be an error
+                port.close_now()
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -363,10 +371,12 @@ class Endpoint:
         elapsed = time.perf_counter() - self._served_at
         if elapsed > TIME_BUDGET:
             self._limit = max(1, int(self._limit * TIME_BUDGET / elapsed))
-        else:
-            self._limit = BATCH
-        self._held.extend(await self._read(self._limit))
-        self._served_at = time.perf_counter()
+        else:  # by doubling: a jump back to BATCH would let a slow consumer have every other batch whole
+            self._limit = min(BATCH, self._limit * 2)
+        try:
+            self._held.extend(await self._read(self._limit))
+        finally:
+            self._served_at = time.perf_counter()
 
     async def _read(self, limit: int) -> list[bytes]:
         """Read a batch, waiting for it. After a short batch the device is empty: wait before trying it."""
@@ -455,6 +465,7 @@ class Endpoint:
         """Leave the loop before anybody hears of it: a deleted device polls ready for ever."""
         port = self._port
         port.disarm()
+        self._deleted = True
         self._drained = False
         port.readable.wake()
         port.writable.wake()

@@ -9,7 +9,7 @@ from ..errors import DeviceError, PacketError, PacketTooBig, UnsupportedFamily
 from .endpoint import Endpoint, WhenDown
 from .port import Port
 
-__all__ = ["Adopt", "Tap", "Tun", "set_adopt"]
+__all__ = ["Adopt", "Tap", "Tun", "link_header", "set_adopt"]
 
 Adopt = Callable[[int, Literal["tun", "tap"]], Port]
 """Turns a file descriptor that a program was given into a port; the platform provides it."""
@@ -117,10 +117,15 @@ class Tap(_Interface):
             raise PacketError(
                 f"{self._port.name}: frame is {_bytes(len(packet))}, an Ethernet header alone is {ETHERNET_HEADER}"
             )
-        header = ETHERNET_HEADER
-        while packet[header - 2 : header] in VLAN_TYPES:  # a tag is not part of what the mtu counts
-            header += VLAN_TAG
-        self._check_size(max(len(packet) - header, 0), "packet in the frame")
+        self._check_size(max(len(packet) - link_header(packet), 0), "packet in the frame")
+
+
+def link_header(frame: bytes) -> int:
+    """Return the bytes in front of the frame's layer-3 packet: a VLAN tag is not part of what the mtu counts."""
+    header = ETHERNET_HEADER
+    while frame[header - 2 : header] in VLAN_TYPES:
+        header += VLAN_TAG
+    return header
 
 
 def _bytes(count: int) -> str:

@@ -114,23 +114,21 @@ class FdReadiness(Readiness):
     def __init__(self, what: str, fd: int, *, writing: bool = False) -> None:
         super().__init__(what)
         self._fd = fd
-        self._armed = False
+        self._armed: asyncio.AbstractEventLoop | None = None  # the loop it is registered with
         # By name, since the loop is known only once a task waits.
         self._add, self._remove = ("add_writer", "remove_writer") if writing else ("add_reader", "remove_reader")
 
     def disarm(self) -> None:
-        if not self._armed:
-            return
-        self._armed = False
-        if self._loop is not None and not self._loop.is_closed():
-            remove: Callable[[int], Any] = getattr(self._loop, self._remove)
+        loop, self._armed = self._armed, None
+        if loop is not None and not loop.is_closed():
+            remove: Callable[[int], Any] = getattr(loop, self._remove)
             remove(self._fd)
 
     def _arm(self) -> None:
-        if not self._armed:
+        if self._armed is not self._loop:
             add: Callable[..., Any] = getattr(self._loop, self._add)
             add(self._fd, self._fire)
-            self._armed = True
+            self._armed = self._loop
 
     def _fire(self) -> None:
         waiter = self._waiter

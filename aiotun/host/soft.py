@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar
 
@@ -29,9 +30,10 @@ class SoftHost:
 
     def __init__(self) -> None:
         self._interfaces: dict[str, Device] = {}
-        self._networks: dict[str, NetworkSide] = {}
-        self._network_ports: dict[str, NetworkPort] = {}
-        self._endpoints: dict[str, Endpoint] = {}
+        # By interface, not by name: a name may be taken anew while a deleted interface is still open.
+        self._networks: dict[Interface, NetworkSide] = {}
+        self._network_ports: dict[Interface, NetworkPort] = {}
+        self._endpoints: dict[Interface, Endpoint] = {}
         self._closed = False
 
     def __repr__(self) -> str:
@@ -120,17 +122,17 @@ class SoftHost:
             DeviceBusy: If its network side is taken.
         """
         interface = self.interface(name)
-        if name in self._networks:
+        if interface in self._networks:
             raise DeviceBusy(f"{name}: its network side is taken")
 
         def closed() -> None:
-            self._networks.pop(name, None)
-            self._network_ports.pop(name, None)
+            self._networks.pop(interface, None)
+            self._network_ports.pop(interface, None)
 
         port = NetworkPort(interface, closed)
-        self._network_ports[name] = port
-        self._networks[name] = NetworkSide(port)
-        return self._networks[name]
+        self._network_ports[interface] = port
+        self._networks[interface] = NetworkSide(port)
+        return self._networks[interface]
 
     def destroy(self, name: str) -> None:
         """
@@ -145,8 +147,9 @@ class SoftHost:
     async def aclose(self) -> None:
         """Close every endpoint and delete every interface. Idempotent."""
         self._closed = True
-        for endpoint in [*self._endpoints.values(), *self._networks.values()]:
-            await endpoint.aclose()
+        async with AsyncExitStack() as stack:  # goes on after a cancel
+            for endpoint in [*self._networks.values(), *self._endpoints.values()]:
+                stack.push_async_callback(endpoint.aclose)
 
     async def __aenter__(self) -> Self:
         return self
@@ -192,7 +195,7 @@ class SoftHost:
             device.set_up(True)
         endpoint = kind(DevicePort(device, self._given_up), when_down=when_down)
         self._interfaces[name] = device
-        self._endpoints[name] = endpoint
+        self._endpoints[device] = endpoint
         return endpoint
 
     def _free_name(self, name: str) -> str:
@@ -204,12 +207,12 @@ class SoftHost:
 
     def _given_up(self, device: Device) -> None:
         """Undo what opening made: the interface lives as long as the application that opened it."""
-        self._endpoints.pop(device.name, None)
+        self._endpoints.pop(device, None)
         if self._interfaces.get(device.name) is device:
             self.destroy(device.name)
 
     def _deliver(self, interface: Interface, batch: list[bytes]) -> None:
-        port = self._network_ports.get(interface.name)
+        port = self._network_ports.get(interface)
         if port is None:
             interface.drop("no_stack", len(batch))
         else:

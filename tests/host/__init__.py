@@ -1,0 +1,1 @@
+"""Tests of aiotun.host, one file per module."""

@@ -1,0 +1,73 @@
+"""Blocking calls in a thread of their own, and what a cancel does to them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from aiotun.linux.worker import in_thread, run_in_thread
+
+
+async def test_the_result_comes_back() -> None:
+    """in_thread() returns what the function returns."""
+    assert await in_thread(lambda: 42) == 42
+
+
+async def test_it_runs_in_another_thread() -> None:
+    """The function does not run in the loop's thread."""
+    assert await in_thread(threading.get_ident) != threading.get_ident()
+
+
+async def test_an_error_comes_back() -> None:
+    """in_thread() raises what the function raises."""
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(lambda: 1 // 0)
+
+
+async def test_a_cancel_waits_for_the_thread_and_discards_the_result() -> None:
+    """A cancel is raised once the thread ended, and its result is given to discard."""
+    go = threading.Event()
+    discarded: list[str] = []
+
+    def work() -> str:
+        go.wait()
+        return "device"
+
+    task = asyncio.create_task(in_thread(work, discard=discarded.append))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    assert not task.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert discarded == ["device"]
+
+
+async def test_a_cancel_with_an_error_discards_nothing() -> None:
+    """When the function failed there is nothing to discard; the cancel is what is raised."""
+    go = threading.Event()
+    discarded: list[str] = []
+
+    def work() -> str:
+        go.wait()
+        raise ValueError
+
+    task = asyncio.create_task(in_thread(work, discard=discarded.append))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert discarded == []
+
+
+def test_the_blocking_form_returns_and_raises() -> None:
+    """run_in_thread() gives back the result or the error."""
+    assert run_in_thread(lambda: "here") == "here"
+    with pytest.raises(KeyError):
+        run_in_thread(lambda: {}["absent"])

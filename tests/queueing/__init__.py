@@ -1,0 +1,1 @@
+"""Tests of aiotun.queueing, one file per module."""
