@@ -26,7 +26,7 @@ import aiotun
 HEADER = 14
 """Bytes of an Ethernet header: destination, source, type."""
 GROUP = 0x01
-"""The bit of an address's first byte that makes it a group's, such as broadcast."""
+"""The bit of an address's first byte that makes it a group's, such as broadcast; no frame comes from one."""
 
 
 class MacTable:
@@ -99,7 +99,7 @@ class Switch:
             destination, source = frame[:6], frame[6:12]
             if not source[0] & GROUP:
                 self.table.learn(source, ingress)
-            known = None if destination[0] & GROUP else self.table.find(destination)
+            known = self.table.find(destination)  # never for a group, which is no source
             for port in self.ports if known is None else (known,):
                 if port is not ingress:
                     leaving[port].append(frame)

@@ -162,7 +162,8 @@ def test_what_is_public_is_there(file: Path) -> None:
 
 @pytest.mark.parametrize("file", TEST_FILES, ids=label)
 def test_a_test_is_a_sentence(file: Path) -> None:
-    """Every test function has a docstring that states its claim."""
+    """Every test function has a docstring that begins with its claim, a sentence."""
     functions = [node for node in ast.walk(tree(file)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     tests = [node for node in functions if node.name.startswith("test_")]
-    assert not [node.name for node in tests if not (ast.get_docstring(node) or "").rstrip().endswith(".")]
+    claims = {node.name: (ast.get_docstring(node) or "").partition("\n\n")[0] for node in tests}
+    assert not [name for name, claim in claims.items() if not claim.endswith(".")]

@@ -90,7 +90,7 @@ class Port(abc.ABC):
 
     @abc.abstractmethod
     def refresh(self) -> None:
-        """Bring ``name`` and ``mtu`` up to date: a device may change without telling."""
+        """Bring ``name`` and ``mtu`` up to date: a device may change without telling. Never raises."""
 
     def counters(self) -> InterfaceCounters | None:
         """Return the interface's own counters, or None if this port has none."""

@@ -18,7 +18,8 @@ class Monitor:
     Tells what happens to a device's interface, from the device's own network namespace.
 
     Compares descriptions, so a lost announcement costs nothing but its moment: after an overrun
-    the link is asked for once more. Owns its socket; works on any loop with add_reader().
+    the link is asked for once more. Owns its socket; works on any loop with add_reader(). While it
+    watches in a namespace the device was moved to, that namespace stays alive.
     """
 
     def __init__(self, file: TunFile, tell: Callable[[Event], None]) -> None:
@@ -65,7 +66,6 @@ class Monitor:
         if not self._file.alive():
             self._tell(Event(EventKind.GONE))
             return
-        self._file.follow()
         self._subscribe()
         self._tell(Event(EventKind.MOVED))
 

@@ -52,6 +52,7 @@ class TunFile:
         self.granted = 0
         """The flags the kernel reported when the device was opened."""
         self._netlink: socket.socket | None = None
+        self._index = 0
 
     @property
     def persistent(self) -> bool:
@@ -77,6 +78,18 @@ class TunFile:
             return False
         return True
 
+    def settle(self) -> None:
+        """
+        Note what was granted, and open the socket that query() asks through, in the calling thread's namespace.
+
+        The tun keeps the namespace it was opened in alive in any case; one it is moved to must not
+        be kept alive by us, or its deletion would not delete the device.
+        """
+        name, self.granted = self.interface()
+        self._netlink = open_netlink()
+        with contextlib.suppress(OSError):  # it is elsewhere, if it was adopted
+            self._index = query_link(self._netlink, name).index
+
     def query(self) -> Link:
         """
         Return the link as the kernel describes it, from the namespace it is in.
@@ -85,23 +98,15 @@ class TunFile:
             OSError: If it is gone, or moved where this process may not follow.
         """
         name, _ = self.interface()
-        if self._netlink is None:
-            self.follow()
-        assert self._netlink is not None  # follow() opened it
+        assert self._netlink is not None  # settle() opened it
         try:
-            return query_link(self._netlink, name)
+            link = query_link(self._netlink, name)
+            if link.index == self._index:
+                return link
         except OSError as error:
             if error.errno != errno.ENODEV:
                 raise
-        self.follow()
-        return query_link(self._netlink, name)
-
-    def follow(self) -> None:
-        """Ask from the interface's own namespace from now on."""
-        sock = self.in_namespace(open_netlink)
-        if self._netlink is not None:
-            self._netlink.close()
-        self._netlink = sock
+        return self.in_namespace(lambda: _query_once(name))
 
     def in_namespace(self, function: Callable[[], T]) -> T:
         """
@@ -172,6 +177,7 @@ def adopt_device(fd: int, kind: Kind) -> TunFile:
     try:
         _settle(file)
     except OSError as error:
+        file.detach()
         raise device_error(error, f"descriptor {fd} cannot be adopted as a {kind}: {error.strerror}") from error
     os.set_inheritable(fd, False)
     os.set_blocking(fd, False)
@@ -180,7 +186,8 @@ def adopt_device(fd: int, kind: Kind) -> TunFile:
 
 def _settle(file: TunFile) -> None:
     """Read back what was granted, and forget offloads that an earlier holder left switched on."""
-    name, file.granted = file.interface()
+    file.settle()
+    name, _ = file.interface()
     missing = file.asked & ~file.granted
     unwanted = file.granted & ~file.asked & ~IFF_PERSIST
     if missing or unwanted:
@@ -191,6 +198,11 @@ def _settle(file: TunFile) -> None:
         )
     # The mask belongs to the interface and survives its holder: with it, checksums would come unfinished.
     fcntl.ioctl(file.fd, TUNSETOFFLOAD, 0)
+
+
+def _query_once(name: str) -> Link:
+    with open_netlink() as netlink:
+        return query_link(netlink, name)
 
 
 def _list(flags: int) -> str:

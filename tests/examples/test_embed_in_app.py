@@ -38,24 +38,43 @@ def port_of(ready: str) -> int:
 
 
 @asynccontextmanager
-async def gateway() -> AsyncIterator[tuple[embed_in_app.Gateway, aiotun.Endpoint]]:
-    """Run the gateway on an in-process tun, and give it with its network side."""
+async def gateway() -> AsyncIterator[tuple[embed_in_app.Gateway, aiotun.Endpoint, aiotun.SoftHost]]:
+    """Run the gateway on an in-process tun, and give it with its network side and its host."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks, aiotun.SoftHost() as host, host.open_tun() as tun:
         made = embed_in_app.Gateway(tun)
         tasks.create_task(made.run())
-        yield made, host.network_side(tun.name)
+        yield made, host.network_side(tun.name), host
 
 
 async def test_answers_a_ping() -> None:
     """The service replies to an echo request on its tun."""
-    async with gateway() as (_, network):
+    async with gateway() as (_, network, _):
+        await network.send(PING)
+        assert await network.recv() == echo_reply(PING)
+
+
+async def test_goes_on_after_a_reply_that_found_the_interface_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply lost because the interface went down does not end the service."""
+    async with gateway() as (made, network, host):
+        interface = host.interface(made.tun.name)
+
+        def reply_too_late(packet: bytes) -> bytes | None:
+            interface.set_up(False)
+            return echo_reply(packet)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(embed_in_app, "echo_reply", reply_too_late)
+            await network.send(PING)
+            while interface.up:
+                await asyncio.sleep(0)
+        interface.set_up(True)
         await network.send(PING)
         assert await network.recv() == echo_reply(PING)
 
 
 async def test_counts_packets_by_protocol() -> None:
     """What came in is counted under the name of its protocol, malformed packets too."""
-    async with gateway() as (made, network):
+    async with gateway() as (made, network, _):
         await network.send_many([DATAGRAM, b"\x45" + bytes(10), PING])
         await network.recv()
         assert made.seen == {"UDP": 1, "malformed": 1, "ICMP": 1}

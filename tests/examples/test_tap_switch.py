@@ -142,6 +142,29 @@ async def test_bytes_too_short_for_a_frame_are_counted_and_not_learned_from() ->
         assert (made.switch.forwarded, made.switch.dropped, len(made.switch.table)) == (0, 2, 0)
 
 
+async def test_does_not_learn_a_group_from_a_forged_source() -> None:
+    """A frame that claims to come from broadcast does not draw broadcasts to its port."""
+    async with rack(3) as made:
+        await made.exchange(1, frame(BROADCAST_MAC, MACS[0]))
+        assert await made.exchange(0, frame(MACS[0], BROADCAST_MAC)) == [1, 2]
+
+
+async def test_a_full_port_takes_what_fits() -> None:
+    """Frames beyond a port's room are left, none is waited for."""
+    async with aiotun.SoftHost() as host, host.open_tap("tap0", queue_length=2):
+        port = host.network_side("tap0")  # a port whose room is bounded
+        frames = [frame(MACS[0], MACS[1])] * 3
+        assert [tap_switch.send_what_fits(port, frames) for _ in range(2)] == [2, 0]
+
+
+async def test_a_closed_port_takes_nothing() -> None:
+    """Sending to a port that was closed meanwhile loses the frames, and raises nothing."""
+    async with aiotun.SoftHost() as host:
+        port = await host.open_tap()
+        await port.aclose()
+        assert tap_switch.send_what_fits(port, [frame(MACS[0], MACS[1])]) == 0
+
+
 async def test_ends_when_every_port_is_closed() -> None:
     """run() returns once no port is left."""
     async with asyncio.timeout(10), aiotun.SoftHost() as host:
@@ -187,11 +210,11 @@ async def test_a_station_heard_again_is_kept() -> None:
 
 async def test_a_full_table_forgets_the_stalest_station() -> None:
     """A table stays within its bound, at the cost of the station not heard for longest."""
-    table = tap_switch.MacTable(limit=2)
+    table = tap_switch.MacTable(limit=3)
     async with aiotun.SoftHost() as host, host.open_tap() as port:
-        for mac in (MACS[0], MACS[1], MACS[0], MACS[2]):
+        for mac in (MACS[0], MACS[1], MACS[0], MACS[2], MACS[3]):
             table.learn(mac, port)
-        assert [mac for mac in MACS if table.find(mac)] == [MACS[0], MACS[2]]
+        assert [mac for mac in MACS if table.find(mac)] == [MACS[0], MACS[2], MACS[3]]
 
 
 @pytest.mark.kernel

@@ -18,6 +18,7 @@ import pytest
 
 import aiotun
 from aiotun.linux import tunfile
+from aiotun.packet import transport_checksum_ok
 
 pytestmark = pytest.mark.kernel
 
@@ -268,7 +269,7 @@ async def test_an_offload_mask_left_behind_is_reset(persistent: str) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"hello", ("10.8.3.2", 9))
         packet = await tun.recv()
-    assert aiotun.packet.transport_checksum_ok(packet[12:16], packet[16:20], 17, packet[20:])
+    assert transport_checksum_ok(packet[12:16], packet[16:20], 17, packet[20:])
 
 
 async def test_a_descriptor_can_be_adopted_and_given_back() -> None:
