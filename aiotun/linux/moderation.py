@@ -1,0 +1,96 @@
+"""
+Moderated wake-ups: while packets stream in, let some gather before the next read.
+
+A reader that keeps up with a stream is woken for every few packets, and the wake-up (select, callback, task
+step, the read that finds nothing: about 9 µs) costs more than the packets. Network cards face the same, and
+moderate their interrupts: so does this, with a pause of 100 µs instead of the wait for readiness. It begins when
+one wake-up brought several packets at 100,000 packets/s or more, and ends with the first that did not, so a
+lone packet, a request and its answer never meet it.
+
+Measured in benchmarks/iterate.py; see docs/design.md for the figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import time
+from collections.abc import Callable
+
+from ..endpoint import FdReadiness
+
+__all__ = ["ModeratedReadiness"]
+
+PAUSE = 100_000
+"""Nanoseconds: at 640,000 packets/s, the time of one batch."""
+
+PER_PACKET = 10e-6
+"""Seconds between packets, at most, for a stream."""
+
+CLOCK_MONOTONIC = 1
+TFD_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC  # TFD_NONBLOCK and TFD_CLOEXEC of Linux include/linux/timerfd.h
+
+
+class ModeratedReadiness(FdReadiness):
+    """The level of a device's descriptor, or a pause, whichever suits the traffic."""
+
+    __slots__ = ("_read_at", "_stream", "_timer")
+
+    def __init__(self, what: str, fd: int) -> None:
+        super().__init__(what, fd)
+        self._timer: Timer | None = None
+        self._stream = False
+        self._read_at = 0.0
+
+    def emptied(self, packets: int) -> None:
+        """Take note that the device was read empty, and gave so many packets since it was last."""
+        now = time.perf_counter()
+        self._stream = packets > 1 and now - self._read_at < packets * PER_PACKET
+        self._read_at = now
+
+    def disarm(self) -> None:
+        super().disarm()
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+
+    def _arm(self) -> None:
+        if not self._stream:
+            super()._arm()
+            return
+        self._unwatch()  # a device with packets would fire all through the pause
+        if self._timer is None:
+            self._timer = Timer(asyncio.get_running_loop(), self.wake)
+        self._timer.start(PAUSE)
+
+
+class Timer:
+    """A timerfd: event loops round delays to a millisecond, ten times the pause. Owns its descriptor."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, fired: Callable[[], None]) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._settime = libc.timerfd_settime
+        self._value = (ctypes.c_long * 4)()  # struct itimerspec: no interval, then the delay
+        self._fd: int = libc.timerfd_create(CLOCK_MONOTONIC, TFD_FLAGS)
+        if self._fd < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        self._loop = loop
+        self._fired = fired
+        loop.add_reader(self._fd, self._expired)
+
+    def start(self, nanoseconds: int) -> None:
+        """Fire once, so many nanoseconds from now."""
+        self._value[3] = nanoseconds
+        self._settime(self._fd, 0, self._value, None)
+
+    def close(self) -> None:
+        """Leave the loop and close the descriptor; in this order, or the number's next owner goes unheard."""
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+
+    def _expired(self) -> None:
+        os.read(self._fd, 8)
+        self._fired()
