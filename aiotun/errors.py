@@ -59,6 +59,9 @@ class DeviceError(AiotunError, OSError):
     code: ClassVar[int] = errno.EIO
     """The errno of this class; an instance may carry a more precise one."""
 
+    reason: ClassVar[str] = "refused"
+    """The word that a packet dropped for this error is counted under."""
+
     sent: int = 0
     """How many packets of the batch, counted from its front, were sent before the refusal."""
 
@@ -82,30 +85,35 @@ class DeviceDown(DeviceError):
     """The interface is not up. It stays open, and works again once it is up."""
 
     code = getattr(errno, "EHOSTDOWN", 112)  # absent from some platforms' errno module
+    reason = "down"
 
 
 class QueueFull(DeviceError):
     """A bounded queue has no room for the packet."""
 
     code = errno.ENOBUFS
+    reason = "queue_full"
 
 
 class PacketTooBig(DeviceError):
     """The packet is longer than the interface carries."""
 
     code = errno.EMSGSIZE
+    reason = "too_big"
 
 
 class UnsupportedFamily(DeviceError):
     """The packet is neither IPv4 nor IPv6."""
 
     code = errno.EAFNOSUPPORT
+    reason = "unsupported_family"
 
 
 class DeviceGone(DeviceError):
     """The interface was deleted, or its network namespace was. Terminal: only closing is left."""
 
     code = errno.ENODEV
+    reason = "gone"
 
 
 class DeviceClosed(AiotunError):

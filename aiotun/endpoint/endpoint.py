@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import ClassVar, Literal, Self
 
-from ..errors import ConcurrencyError, DeviceDown, DeviceError, DeviceGone, QueueFull, WouldBlock
+from ..errors import ConcurrencyError, DeviceDown, DeviceError, DeviceGone, PacketError, QueueFull, WouldBlock
 from .events import Event, EventKind, EventStream
 from .iteration import BatchIterator, PacketIterator
 from .port import Capabilities, ClosedPort, Port
@@ -258,24 +258,41 @@ class Endpoint:
         """
         await self.send_many((packet,))
 
-    async def send_many(self, batch: Sequence[bytes]) -> None:
+    async def send_many(self, batch: Sequence[bytes], *, drop: bool = False) -> None:
         """
         Send packets in order.
 
-        The whole batch is checked first: if one packet is unfit, none is sent. Waits like send(), and
-        lets the loop have a turn every 64 packets. If cancelled in between, a front part of the batch
-        was sent, each packet once.
+        Waits like send(), and lets the loop have a turn every 64 packets. If cancelled in between, a front
+        part of the batch was sent, each packet once.
+
+        Args:
+            batch: The packets. All are checked before the first is sent: if one is unfit, none is sent.
+            drop: For whoever forwards what others sent: drop packets that are unfit or that the device
+                refuses, count them in ``statistics().dropped`` by reason, and send the others.
 
         Raises:
-            As send(). ``sent`` of a DeviceError says how many packets went out before it.
+            As send(). ``sent`` of a DeviceError says how many packets went out before it. With *drop*
+            only the end is raised: DeviceClosed and DeviceGone.
         """
-        self._check(batch)
+        if drop:
+            batch = self._fit(batch)
+        else:
+            self._check(batch)
         start = 0
         while start < len(batch):
             if self._burst >= BATCH:
                 self._burst = 0
                 await turn()
-            sent = self._write(batch[start : start + BATCH], start)
+            chunk = batch if not start and len(batch) <= BATCH else batch[start : start + BATCH]
+            try:
+                sent = self._write(chunk, start)
+            except DeviceError as error:
+                if not drop or isinstance(error, DeviceGone):
+                    raise
+                self._drop(error.reason, 1)
+                batch = batch[error.sent + 1 :]
+                start = 0
+                continue
             self._burst += sent
             start += sent
             if not sent:
@@ -317,13 +334,14 @@ class Endpoint:
         """
         Close the endpoint and free its device.
 
-        Tasks waiting in it get DeviceClosed, or the end of their iteration. When this returns, no file
-        descriptor, task or callback is left and the name can be opened again. Idempotent; if cancelled,
-        everything is freed first.
+        Tasks waiting in it get DeviceClosed, or the end of their iteration; a task that sends gets
+        DeviceClosed, so end your tasks first where that would be an error. When this returns, no file
+        descriptor, task or callback is left and the name can be opened again; statistics() keeps the
+        last figures. Idempotent; if cancelled, everything is freed first.
         """
         if not self.closed:
             loop = asyncio.get_running_loop()
-            port = self._retire()
+            port = self._retire(ClosedPort(self._port))
             self._closed = loop.create_future()
             self._drop("closed", len(self._held))
             self._held.clear()
@@ -344,8 +362,9 @@ class Endpoint:
         Raises:
             DeviceClosed: If the endpoint is closed.
         """
+        closed = ClosedPort(self._port)  # while the descriptor can still be asked
         fd = self._port.detach()
-        self._retire()
+        self._retire(closed)
         return fd
 
     async def __aenter__(self) -> Self:
@@ -424,12 +443,28 @@ class Endpoint:
             if isinstance(error, DeviceGone):
                 self._gone()
             raise
-        self._count_sent(batch[:sent])
+        self._count_sent(batch if sent == len(batch) else batch[:sent])
         return sent
 
     def _count_sent(self, batch: Sequence[bytes]) -> None:
         self._sent_packets += len(batch)
         self._sent_bytes += sum(map(len, batch))
+
+    def _fit(self, batch: Sequence[bytes]) -> Sequence[bytes]:
+        """Return the packets that are fit for the device; drop and count the others."""
+        try:
+            self._check(batch)
+            return batch
+        except (DeviceError, PacketError):
+            return [packet for packet in batch if self._is_fit(packet)]
+
+    def _is_fit(self, packet: bytes) -> bool:
+        try:
+            self._check((packet,))
+        except (DeviceError, PacketError) as error:
+            self._drop(error.reason, 1)
+            return False
+        return True
 
     def _check(self, batch: Sequence[bytes]) -> None:
         """Raise if a packet is unfit for the device. Without a rule of its own a medium carries anything."""
@@ -473,10 +508,10 @@ class Endpoint:
             stream.publish(Event(EventKind.GONE))
         self._streams.clear()
 
-    def _retire(self) -> Port:
+    def _retire(self, closed: ClosedPort) -> Port:
         """Close towards the application, and return the port, which has left the loop."""
         port = self._port
-        self._port = ClosedPort(port.name, port.mtu, port.capabilities)
+        self._port = closed
         port.disarm()
         self._drained = False
         port.readable.wake()

@@ -67,10 +67,11 @@ class _Interface(Endpoint):
         """
         if not batch:
             return
-        sizes = [len(packet) for packet in batch]
-        if min(sizes) >= self.shortest and max(sizes) <= self._port.mtu + self.header:
+        sizes = list(map(len, batch))
+        if max(sizes) > self._port.mtu + self.header:
+            self._port.refresh()  # it may have been raised since we last asked
+        elif min(sizes) >= self.shortest:
             return
-        self._port.refresh()  # the mtu may have been raised since we last asked
         for packet in batch:
             self._check_packet(packet)
 

@@ -125,12 +125,14 @@ class Port(abc.ABC):
 class ClosedPort(Port):
     """What an endpoint stands on after close: every operation says so, and the hot path needs no check."""
 
-    def __init__(self, name: str, mtu: int, capabilities: Capabilities) -> None:
-        self.name = name
-        self.mtu = mtu
-        self.capabilities = capabilities
-        self.readable = Readiness(f"receiving from {name}", level=True)
-        self.writable = Readiness(f"sending to {name}", level=True)
+    def __init__(self, port: Port) -> None:
+        """Take over what was last known of *port*, its counters included."""
+        self.name = port.name
+        self.mtu = port.mtu
+        self.capabilities = port.capabilities
+        self.readable = Readiness(f"receiving from {port.name}", level=True)
+        self.writable = Readiness(f"sending to {port.name}", level=True)
+        self._counters = port.counters()
 
     def _refuse(self) -> NoReturn:
         raise DeviceClosed(f"{self.name}: the endpoint is closed")
@@ -140,6 +142,9 @@ class ClosedPort(Port):
 
     def refresh(self) -> None:
         """Nothing changes any more."""
+
+    def counters(self) -> InterfaceCounters | None:
+        return self._counters
 
     def watch(self, tell: Callable[[Event], None]) -> None:
         self._refuse()

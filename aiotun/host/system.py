@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown, set_adopt
 from ..errors import DeviceError
@@ -95,6 +96,14 @@ class SystemHost:
 
     async def aclose(self) -> None:
         """Do nothing: the kernel stays."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
 
 def _settings(

@@ -12,7 +12,7 @@ import asyncio
 import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any
 
 import attrs
@@ -59,9 +59,11 @@ def configure(name: str, settings: Settings) -> None:
         for what, arguments in _differences(link, settings):
             with _explained(name, what):
                 netlink.link("set", index=index, **arguments)
+        there = _addresses(netlink, index) if settings.addresses else []
         for address in settings.addresses:
-            with _explained(name, f"address {address}"):
-                _add_address(netlink, index, address)
+            if address not in there:
+                with _explained(name, f"address {address}"):
+                    netlink.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
         if settings.up and not link["flags"] & IFF_UP:
             with _explained(name, "up"):
                 netlink.link("set", index=index, state="up")
@@ -105,12 +107,10 @@ def _addr_gen_mode(link: Any) -> int | None:
     return mode
 
 
-def _add_address(netlink: Any, index: int, address: IPv4Interface | IPv6Interface) -> None:
-    try:
-        netlink.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
-    except Exception as error:
-        if getattr(error, "code", None) != errno.EEXIST:  # it is as it should be
-            raise
+def _addresses(netlink: Any, index: int) -> list[IPv4Interface | IPv6Interface]:
+    """Return the addresses the link has."""
+    told = netlink.get_addr(index=index)
+    return [ip_interface((one.get("local") or one.get("address"), one["prefixlen"])) for one in told]
 
 
 @contextmanager

@@ -62,19 +62,16 @@ class KernelPort(Port):
         return packets
 
     def write_many(self, batch: Sequence[bytes]) -> int:
-        write = self._write
-        fd = self._file.fd
-        sent = 0
+        written: list[int] = []
         try:
-            for packet in batch:
-                if write(fd, packet) != len(packet):
-                    raise OSError(errno.EPROTO, "the kernel took a part of a packet")
-                sent += 1
+            written.extend(map(self._write, repeat(self._file.fd), batch))
         except BlockingIOError:
-            return sent
+            pass
         except OSError as error:
-            raise self._refused(error, batch[sent], sent) from error
-        return sent
+            raise self._refused(error, batch[len(written)], len(written)) from error
+        if written != list(map(len, batch[: len(written)])):
+            raise DeviceError(f"{self.name}: the kernel took a part of a packet", errno.EPROTO)
+        return len(written)
 
     def is_up(self) -> bool:
         try:

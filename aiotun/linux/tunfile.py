@@ -240,7 +240,7 @@ NEEDS_ADMIN = (
 def _explain(error: OSError, kind: Kind, name: str) -> NoReturn:
     """Raise what a refused TUNSETIFF means."""
     if error.errno == errno.EPERM:
-        remedy = NEEDS_ADMIN.format(name=name, kind=kind)
+        remedy = NEEDS_ADMIN.format(name=name.replace("%d", "0"), kind=kind)
         raise PermissionError(errno.EPERM, f"{name}: not allowed to open this {kind}; {remedy}") from error
     if error.errno == errno.EBUSY:
         held = ", ".join(holders(name)) or "a process this user may not look into"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from ..endpoint import Endpoint, FdReadiness, Opening
@@ -101,11 +101,11 @@ async def _rig(open: Open, options: dict[str, Any]) -> AsyncIterator[Rig]:
             rig.close()
 
 
-def kernel_tun(**options: Any) -> Any:
+def kernel_tun(**options: Any) -> AbstractAsyncContextManager[Rig]:
     """Open a rig of a kernel tun."""
     return _rig(open_tun, options)
 
 
-def kernel_tap(**options: Any) -> Any:
+def kernel_tap(**options: Any) -> AbstractAsyncContextManager[Rig]:
     """Open a rig of a kernel tap, without IPv6 chatter on it."""
     return _rig(open_tap, {"ipv6_linklocal": False, **options})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from ..endpoint import Endpoint, Opening
@@ -55,13 +55,13 @@ async def _rig(host: SoftHost, open: Open, options: dict[str, Any]) -> AsyncIter
         yield SoftRig(host, await open("rig%d", **options), open)
 
 
-def soft_tun(**options: Any) -> Any:
+def soft_tun(**options: Any) -> AbstractAsyncContextManager[Rig]:
     """Open a rig of an in-process tun."""
     host = SoftHost()
     return _rig(host, host.open_tun, options)
 
 
-def soft_tap(**options: Any) -> Any:
+def soft_tap(**options: Any) -> AbstractAsyncContextManager[Rig]:
     """Open a rig of an in-process tap."""
     host = SoftHost()
     return _rig(host, host.open_tap, options)

@@ -312,3 +312,30 @@ def test_a_forgotten_process_leaves_nothing() -> None:
     assert not Path("/sys/class/net/killed0").exists()
     with pytest.raises(OSError):
         socket.if_nametoindex("killed0")
+
+
+def test_an_owner_without_rights_opens_what_is_as_it_should_be(persistent: str) -> None:
+    """A persistent device that has what is asked for is opened without CAP_NET_ADMIN: nothing is changed."""
+    subprocess.run(["ip", "address", "add", "10.8.5.1/24", "dev", persistent], check=True)
+    subprocess.run(["ip", "link", "set", persistent, "up"], check=True)
+    script = textwrap.dedent("""
+        import asyncio, aiotun
+        async def main():
+            async with aiotun.open_tun("keep0", address="10.8.5.1/24", mtu=1234, queue_length=55) as tun:
+                print(tun.name)
+        asyncio.run(main())
+    """)
+    command = ["setpriv", "--bounding-set", "-net_admin", sys.executable, "-W", "error", "-c", script]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "keep0\n"
+
+
+async def test_the_last_figures_stay_after_close() -> None:
+    """After close the statistics still have what the kernel counted."""
+    tun = await aiotun.open_tun("last0", address="10.8.6.1/24")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"hello", ("10.8.6.2", 9))
+    await tun.recv()
+    await tun.aclose()
+    interface = tun.statistics().interface
+    assert interface is not None
+    assert interface.opackets == 1

@@ -1,0 +1,295 @@
+"""The network side of an interface as an endpoint: back-pressure out, a bounded queue in."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterator
+
+import pytest
+
+from aiotun.driver import Device, NetworkPort, NetworkSide
+from aiotun.driver.network import INPUT_QUEUE
+from aiotun.endpoint import Event, EventKind
+from aiotun.errors import DeviceDown, DeviceError, DeviceGone, PacketTooBig, WouldBlock
+from aiotun.testing.expect import parked, turns
+
+from .fakes import FOREIGN, IPV4, Listener, open_tun
+
+
+def numbered(count: int) -> list[bytes]:
+    return [IPV4[:-1] + bytes([number]) for number in range(count)]
+
+
+class Joined:
+    """A tun with room for four packets, and its network side."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self.device: Device = open_tun(queue_length=4)
+        self.port = NetworkPort(self.device, self._close)
+        self.device._stack = lambda interface, batch: self.port.deliver(batch)
+
+    def _close(self) -> None:
+        self.closed += 1
+
+    def polls_readable(self) -> bool:
+        return bool(select.select([self.port.fileno()], [], [], 0)[0])
+
+
+@pytest.fixture
+def joined() -> Iterator[Joined]:
+    made = Joined()
+    yield made
+    made.port.close_now()
+
+
+# --- what entered ---------------------------------------------------------------------------------
+
+
+async def test_what_the_application_writes_is_received(joined: Joined) -> None:
+    """The network side receives what the application sends, in order."""
+    async with NetworkSide(joined.port) as side:
+        joined.device.write_many(numbered(3))
+        assert await side.recv_many() == numbered(3)
+
+
+async def test_receiving_waits(joined: Joined) -> None:
+    """The network side waits for what the application sends."""
+    async with NetworkSide(joined.port) as side:
+        task = await parked(side.recv())
+        joined.device.write_many(numbered(1))
+        assert [await task] == numbered(1)
+
+
+async def test_the_level_stays_until_the_queue_is_empty(joined: Joined) -> None:
+    """Readiness stays while packets wait for the stack, and ends with the last."""
+    joined.device.write_many(numbered(2))
+    joined.port.read_many(1)
+    await joined.port.readable.wait()
+    joined.port.read_many(1)
+    (await parked(joined.port.readable.wait())).cancel()
+
+
+def test_a_stack_that_does_not_read(joined: Joined) -> None:
+    """What finds the input queue full is dropped at the interface, under a reason."""
+    joined.device.write_many([IPV4] * (INPUT_QUEUE + 3))
+    assert joined.device.counters().dropped == {"input_queue_full": 3}
+    assert joined.device.counters().ipackets == INPUT_QUEUE + 3
+
+
+def test_what_was_never_read(joined: Joined) -> None:
+    """Packets that wait for the stack when its side is closed are dropped under a reason."""
+    joined.device.write_many(numbered(3))
+    joined.port.close_now()
+    assert joined.device.counters().dropped == {"input_closed": 3}
+
+
+def test_fileno_follows_the_input_queue(joined: Joined) -> None:
+    """fileno() polls readable exactly while packets wait for the stack."""
+    states = [joined.polls_readable()]
+    joined.device.write_many(numbered(2))
+    states.append(joined.polls_readable())
+    joined.port.read_many(1)
+    states.append(joined.polls_readable())
+    joined.port.read_many(1)
+    states.append(joined.polls_readable())
+    assert states == [False, True, True, False]
+
+
+def test_fileno_asked_late(joined: Joined) -> None:
+    """A descriptor first asked for while packets wait is readable at once."""
+    joined.device.write_many(numbered(1))
+    assert joined.polls_readable()
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_fileno_after_destruction(joined: Joined, early: bool) -> None:
+    """The descriptor polls readable once the interface is destroyed, whenever it was asked for."""
+    if early:
+        joined.port.fileno()
+    joined.device.destroy()
+    assert joined.polls_readable()
+
+
+def test_closing_closes_the_descriptor(joined: Joined) -> None:
+    """A closed network side has given its descriptor back."""
+    fd = joined.port.fileno()
+    joined.port.close_now()
+    with pytest.raises(OSError):
+        os.fstat(fd)
+
+
+# --- output ---------------------------------------------------------------------------------------
+
+
+async def test_what_is_sent_is_output(joined: Joined) -> None:
+    """What the network side sends, the application reads."""
+    async with NetworkSide(joined.port) as side:
+        await side.send_many(numbered(3))
+        assert joined.device.read_many(64) == numbered(3)
+
+
+async def test_sending_waits_for_room(joined: Joined) -> None:
+    """Sending waits while the send queue is full, and loses nothing."""
+    async with NetworkSide(joined.port) as side:
+        task = await parked(side.send_many(numbered(11)))
+        received: list[bytes] = []
+        while len(received) < 11:
+            received += joined.device.read_many(2)
+            await turns()
+        await task
+        assert received == numbered(11)
+    assert joined.device.counters().dropped == {}
+
+
+async def test_sending_takes_what_there_is_room_for(joined: Joined) -> None:
+    """send_many_nowait() outputs as much as the send queue takes; then it would block."""
+    async with NetworkSide(joined.port) as side:
+        assert side.send_many_nowait(numbered(9)) == 4
+        with pytest.raises(WouldBlock):
+            side.send_nowait(IPV4)
+
+
+async def test_a_foreign_packet_is_dropped_once(joined: Joined) -> None:
+    """A packet that the driver does not carry is dropped and counted once, and its sender goes on."""
+    async with NetworkSide(joined.port) as side:
+        await side.send(FOREIGN)
+        assert joined.device.counters().dropped == {"unsupported_family": 1}
+
+
+async def test_a_foreign_packet_doubles_no_other(joined: Joined) -> None:
+    """Packets around one that the driver does not carry are output once each."""
+    async with NetworkSide(joined.port) as side:
+        first, second, third = numbered(3)
+        await side.send_many([FOREIGN, first, FOREIGN, second, third])
+        assert joined.device.read_many(64) == [first, second, third]
+
+
+async def test_sending_nothing(joined: Joined) -> None:
+    """Sending no packets does nothing, even to a full queue."""
+    joined.device.output(numbered(4))
+    assert joined.port.write_many([]) == 0
+    async with NetworkSide(joined.port) as side:
+        await side.writable()
+
+
+async def test_sending_while_down(joined: Joined) -> None:
+    """Sending to an interface that is down raises DeviceDown."""
+    joined.device.set_up(False)
+    async with NetworkSide(joined.port) as side:
+        with pytest.raises(DeviceDown, match="dev0: the interface is down"):
+            await side.send(IPV4)
+
+
+async def test_going_down_while_a_sender_waits(joined: Joined) -> None:
+    """A sender that waits for room learns that the interface went down."""
+    async with NetworkSide(joined.port) as side:
+        task = await parked(side.send_many(numbered(5)))
+        joined.device.set_up(False)
+        with pytest.raises(DeviceDown) as caught:
+            await task
+        assert caught.value.sent == 4
+
+
+async def test_too_big(joined: Joined) -> None:
+    """A packet over the mtu raises PacketTooBig, and nothing of its batch is output."""
+    async with NetworkSide(joined.port) as side:
+        with pytest.raises(PacketTooBig, match="dev0: packet is 1501 bytes, mtu is 1500"):
+            await side.send_many([IPV4, IPV4.ljust(1501, b"\0")])
+        assert joined.device.read_many(64) == []
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+
+async def test_destruction_ends_receiving(joined: Joined) -> None:
+    """A receiver that waits gets DeviceGone when the interface is destroyed."""
+    async with NetworkSide(joined.port) as side:
+        task = await parked(side.recv())
+        joined.device.destroy()
+        with pytest.raises(DeviceGone):
+            await task
+
+
+async def test_destruction_ends_sending(joined: Joined) -> None:
+    """A sender that waits for room gets DeviceGone when the interface is destroyed."""
+    async with NetworkSide(joined.port) as side:
+        task = await parked(side.send_many(numbered(5)))
+        joined.device.destroy()
+        with pytest.raises(DeviceGone):
+            await task
+
+
+async def test_what_entered_before_the_destruction_is_received(joined: Joined) -> None:
+    """Packets that entered before the destruction are received, and then DeviceGone."""
+    async with NetworkSide(joined.port) as side:
+        joined.device.write_many(numbered(3))
+        joined.device.destroy()
+        assert await side.recv_many() == numbered(3)
+        with pytest.raises(DeviceGone):
+            await side.recv_many()
+
+
+async def test_closing_tells_the_host(joined: Joined) -> None:
+    """Closing the network side tells the host, and the interface stays up."""
+    await NetworkSide(joined.port).aclose()
+    assert (joined.closed, joined.device.up) == (1, True)
+
+
+async def test_closing_leaves_the_interface(joined: Joined) -> None:
+    """A closed network side is forgotten by the interface: nobody listens, nobody waits for room."""
+    side = NetworkSide(joined.port)
+    side.events()
+    await side.aclose()
+    assert (joined.device._listeners, joined.device.when_taken) == ([], None)
+
+
+# --- what it is -----------------------------------------------------------------------------------
+
+
+def test_refresh(joined: Joined) -> None:
+    """refresh() brings name and mtu up to date."""
+    joined.device.set_mtu(1400)
+    joined.device.name = "renamed0"
+    joined.port.refresh()
+    assert (joined.port.name, joined.port.mtu) == ("renamed0", 1400)
+
+
+def test_is_up(joined: Joined) -> None:
+    """is_up() is whether the interface is up, and an error once it is destroyed."""
+    states = [joined.port.is_up()]
+    joined.device.set_up(False)
+    assert [*states, joined.port.is_up()] == [True, False]
+    joined.device.destroy()
+    with pytest.raises(DeviceGone):
+        joined.port.is_up()
+
+
+def test_counters(joined: Joined) -> None:
+    """The network side shows the interface's counters."""
+    joined.port.write_many([IPV4])
+    assert joined.port.counters() == joined.device.counters()
+
+
+def test_watching(joined: Joined) -> None:
+    """watch() tells what happens to the interface, until the side is closed."""
+    listener = Listener()
+    joined.port.watch(listener)
+    joined.device.set_mtu(1400)
+    joined.port.close_now()
+    joined.device.set_mtu(1300)
+    assert listener.told == [Event(EventKind.MTU, 1400)]
+
+
+def test_detach(joined: Joined) -> None:
+    """An in-process interface has no descriptor to give away, and says so."""
+    with pytest.raises(DeviceError, match="dev0: an in-process interface has no file descriptor to give away"):
+        joined.port.detach()
+
+
+def test_disarm(joined: Joined) -> None:
+    """disarm() has nothing to leave, and the interface goes on telling its stack."""
+    joined.port.disarm()
+    joined.device.write_many([IPV4])
+    assert joined.port.read_many(64) == [IPV4]

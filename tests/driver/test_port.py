@@ -1,0 +1,138 @@
+"""The port of an in-process device: what its endpoint stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from aiotun.driver import Device, DevicePort, TunDevice
+from aiotun.endpoint import Event, EventKind
+from aiotun.errors import DeviceBusy, DeviceError, DeviceGone
+
+from .fakes import IPV4, Listener, Stack, stack_of
+
+
+class Closed:
+    """Keeps the devices that were given up."""
+
+    def __init__(self) -> None:
+        self.devices: list[Device] = []
+
+    def __call__(self, device: Device) -> None:
+        self.devices.append(device)
+
+
+@pytest.fixture
+def device() -> Device:
+    made = TunDevice("tun0", Stack())
+    made.set_up(True)
+    return made
+
+
+@pytest.fixture
+def closed() -> Closed:
+    return Closed()
+
+
+@pytest.fixture
+def port(device: Device, closed: Closed) -> DevicePort:
+    return DevicePort(device, closed)
+
+
+def test_making_a_port_opens(port: DevicePort, device: Device) -> None:
+    """A port has its device open."""
+    assert device.pid is not None
+
+
+def test_a_second_port(port: DevicePort, device: Device, closed: Closed) -> None:
+    """A second port of one device is refused, and the first keeps it."""
+    with pytest.raises(DeviceBusy):
+        DevicePort(device, closed)
+    assert device.pid is not None
+
+
+async def test_closing(port: DevicePort, device: Device, closed: Closed) -> None:
+    """aclose() closes the device and then tells the host."""
+    await port.aclose()
+    assert (device.pid, closed.devices) == (None, [device])
+
+
+def test_reading_and_writing(port: DevicePort, device: Device) -> None:
+    """The port reads and writes the device."""
+    device.output([IPV4])
+    assert (port.read_many(64), port.write_many([IPV4])) == ([IPV4], 1)
+    assert stack_of(device).entered == [IPV4]
+
+
+def test_fileno(port: DevicePort, device: Device) -> None:
+    """The port's descriptor is the device's."""
+    assert port.fileno() == device.fileno()
+    port.close_now()
+
+
+def test_is_up(port: DevicePort, device: Device) -> None:
+    """is_up() is whether the interface is up."""
+    states = [port.is_up()]
+    device.set_up(False)
+    assert [*states, port.is_up()] == [True, False]
+
+
+def test_is_up_after_destruction(port: DevicePort, device: Device) -> None:
+    """is_up() of a destroyed device raises DeviceGone: gone is more than down."""
+    device.destroy()
+    with pytest.raises(DeviceGone):
+        port.is_up()
+
+
+def test_refresh(port: DevicePort, device: Device) -> None:
+    """refresh() brings name and mtu up to date."""
+    device.set_mtu(1400)
+    device.name = "renamed0"
+    assert (port.name, port.mtu) == ("tun0", 1500)
+    port.refresh()
+    assert (port.name, port.mtu) == ("renamed0", 1400)
+
+
+def test_counters(port: DevicePort, device: Device) -> None:
+    """The port's counters are the interface's."""
+    device.output([IPV4])
+    counters = port.counters()
+    assert counters and counters.opackets == 1
+
+
+def test_watching(port: DevicePort, device: Device) -> None:
+    """watch() tells what happens to the interface."""
+    listener = Listener()
+    port.watch(listener)
+    device.set_mtu(1400)
+    assert listener.told == [Event(EventKind.MTU, 1400)]
+
+
+def test_closing_ends_watching(port: DevicePort, device: Device) -> None:
+    """A closed port tells nothing more, not even that it brought the interface down."""
+    listener = Listener()
+    port.watch(listener)
+    port.close_now()
+    device.set_up(True)
+    assert listener.told == []
+
+
+def test_disarm(port: DevicePort, device: Device) -> None:
+    """disarm() has nothing to leave, and leaves the device open."""
+    port.disarm()
+    assert device.pid is not None
+
+
+def test_detach(port: DevicePort) -> None:
+    """An in-process device has no descriptor to give away, and says so."""
+    with pytest.raises(DeviceError, match="tun0: an in-process device has no file descriptor to give away"):
+        port.detach()
+
+
+@pytest.mark.parametrize("operation", [lambda port: port.read_many(1), lambda port: port.write_many([IPV4])])
+def test_after_destruction(operation: Callable[[DevicePort], object], port: DevicePort, device: Device) -> None:
+    """Reading and writing a destroyed device raise DeviceGone."""
+    device.destroy()
+    with pytest.raises(DeviceGone, match="tun0: the interface was deleted"):
+        operation(port)

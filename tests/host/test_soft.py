@@ -1,0 +1,406 @@
+"""The host in this process: names, its interfaces' lives, and the network side."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from ipaddress import ip_interface
+from typing import Any
+
+import pytest
+
+from aiotun.driver import TapDevice
+from aiotun.endpoint import Endpoint, EventKind, Opening, Tap, Tun
+from aiotun.errors import DeviceBusy, DeviceClosed, DeviceDown, DeviceGone
+from aiotun.host import SoftHost
+from aiotun.testing.expect import parked, turns
+
+IPV4 = bytes.fromhex("4500002800000000400100007f0000017f000001") + bytes(20)
+FRAME = bytes.fromhex("0200000000010200000000020800") + IPV4
+
+Open = Callable[..., Opening[Any]]
+
+both = pytest.mark.parametrize(
+    ("open", "kind"),
+    [pytest.param(SoftHost.open_tun, "tun", id="tun"), pytest.param(SoftHost.open_tap, "tap", id="tap")],
+)
+
+
+def numbered(count: int) -> list[bytes]:
+    return [IPV4[:-2] + number.to_bytes(2, "big") for number in range(count)]
+
+
+def unit(kind: str) -> bytes:
+    return FRAME if kind == "tap" else IPV4
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+@both
+async def test_names_are_numbered(open: Open, kind: str) -> None:
+    """Without a name an interface is called after its kind, with the next number."""
+    async with SoftHost() as host:
+        names = [(await open(host)).name for _ in range(3)]
+    assert names == [f"{kind}0", f"{kind}1", f"{kind}2"]
+
+
+async def test_the_lowest_free_number() -> None:
+    """A number that became free is given again first."""
+    async with SoftHost() as host:
+        opened = [await host.open_tun("vpn%d") for _ in range(3)]
+        await opened[1].aclose()
+        assert (await host.open_tun("vpn%d")).name == "vpn1"
+
+
+async def test_a_number_taken_by_name() -> None:
+    """A number that somebody took by name is passed over."""
+    async with SoftHost() as host:
+        await host.open_tap("tun0")
+        assert (await host.open_tun()).name == "tun1"
+
+
+async def test_a_name_of_ones_own() -> None:
+    """An interface is called as it was asked for."""
+    async with SoftHost() as host, host.open_tun("vpn-home") as tun:
+        assert tun.name == "vpn-home"
+
+
+@both
+@pytest.mark.parametrize("name", ["", "sixteen-bytes-xx", "a/b", "a%s"])
+async def test_a_bad_name(open: Open, kind: str, name: str) -> None:
+    """A name that no interface may have is refused, and nothing is made."""
+    async with SoftHost() as host:
+        with pytest.raises(ValueError, match="cannot name an interface"):
+            await open(host, name)
+        assert not host.interfaces
+
+
+@both
+async def test_a_busy_name(open: Open, kind: str) -> None:
+    """A name that is open is refused, naming the process that has it; the first is undisturbed."""
+    async with SoftHost() as host, host.open_tun("busy0") as tun:
+        with pytest.raises(DeviceBusy, match=f"busy0: held by process {os.getpid()}"):
+            await open(host, "busy0")
+        await tun.send(IPV4)
+
+
+async def test_hosts_know_nothing_of_each_other() -> None:
+    """Two hosts may have interfaces of one name."""
+    async with SoftHost() as one, SoftHost() as other, one.open_tun("tun0"), other.open_tun("tun0"):
+        assert one.interface("tun0") is not other.interface("tun0")
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+@both
+async def test_options(open: Open, kind: str) -> None:
+    """Addresses, mtu and queue length are the interface's."""
+    async with SoftHost() as host:
+        async with open(host, address=["10.0.0.1/24", "fd00::1/64"], mtu=1400, queue_length=7):
+            interface = host.interface(f"{kind}0")
+            assert interface.addresses == [ip_interface("10.0.0.1/24"), ip_interface("fd00::1/64")]
+            assert (interface.mtu, interface.snd.max_packets, interface.up) == (1400, 7, True)
+
+
+async def test_a_tap_has_its_hardware_address() -> None:
+    """A tap is made with the hardware address asked for."""
+    async with SoftHost() as host, host.open_tap(mac="02:00:00:00:00:01"):
+        tap = host.interface("tap0")
+        assert isinstance(tap, TapDevice) and tap.mac == bytes.fromhex("020000000001")
+
+
+@both
+async def test_kinds(open: Open, kind: str) -> None:
+    """open_tun() gives a Tun, open_tap() a Tap."""
+    async with SoftHost() as host, open(host) as endpoint:
+        assert type(endpoint) is (Tap if kind == "tap" else Tun)
+
+
+@both
+async def test_left_down(open: Open, kind: str) -> None:
+    """With up=False the interface stays down."""
+    async with SoftHost() as host, open(host, up=False) as endpoint:
+        with pytest.raises(DeviceDown):
+            await endpoint.send(unit(kind))
+
+
+@both
+async def test_when_down(open: Open, kind: str) -> None:
+    """when_down="raise" makes receiving from a down interface raise."""
+    async with SoftHost() as host, open(host, up=False, when_down="raise") as endpoint:
+        with pytest.raises(DeviceDown):
+            await endpoint.recv()
+
+
+@both
+@pytest.mark.parametrize("options", [{"mtu": 71}, {"queue_length": 0}, {"address": "10.0.0.1"}])
+async def test_a_failed_opening_leaves_nothing(open: Open, kind: str, options: dict[str, Any]) -> None:
+    """A value that cannot be is refused, and no interface is left."""
+    async with SoftHost() as host:
+        with pytest.raises(ValueError):
+            await open(host, **options)
+        assert not host.interfaces
+
+
+async def test_a_bad_hardware_address() -> None:
+    """A hardware address that is none is refused, and no interface is left."""
+    async with SoftHost() as host:
+        with pytest.raises(ValueError):
+            await host.open_tap(mac="02:00")
+        assert not host.interfaces
+
+
+async def test_repr() -> None:
+    """The repr names the interfaces."""
+    async with SoftHost() as host:
+        assert repr(host) == "<SoftHost without interfaces>"
+        await host.open_tun()
+        await host.open_tap()
+        assert repr(host) == "<SoftHost tun0 tap0>"
+
+
+async def test_interfaces_are_a_live_view() -> None:
+    """interfaces shows what there is now, and cannot be changed."""
+    async with SoftHost() as host:
+        view = host.interfaces
+        async with host.open_tun():
+            assert list(view) == ["tun0"]
+        assert list(view) == []
+        with pytest.raises(TypeError):
+            view["tun0"] = None  # type: ignore[index]
+
+
+async def test_no_such_interface() -> None:
+    """Asking for an interface that is not there raises DeviceGone, in every form."""
+    async with SoftHost() as host:
+        for ask in (host.interface, host.network_side, host.destroy):
+            with pytest.raises(DeviceGone, match="tun0: no such interface"):
+                ask("tun0")
+
+
+# --- the end of an interface ----------------------------------------------------------------------
+
+
+@both
+async def test_the_interface_goes_with_its_endpoint(open: Open, kind: str) -> None:
+    """When the endpoint is closed its interface is deleted, and the name is free."""
+    async with SoftHost() as host:
+        for _ in range(2):
+            async with open(host, "again0"):
+                pass
+            assert not host.interfaces
+
+
+@both
+async def test_destroyed_under_a_reader(open: Open, kind: str) -> None:
+    """A receiver that waits when its interface is destroyed gets DeviceGone."""
+    async with SoftHost() as host, open(host, "if0") as endpoint:
+        task = await parked(endpoint.recv())
+        host.destroy("if0")
+        with pytest.raises(DeviceGone, match="if0: the interface was deleted"):
+            await task
+
+
+async def test_destroyed_once() -> None:
+    """A destroyed interface is no longer there to be destroyed."""
+    async with SoftHost() as host, host.open_tun("if0"):
+        host.destroy("if0")
+        with pytest.raises(DeviceGone):
+            host.destroy("if0")
+
+
+async def test_readable_of_a_destroyed_interface() -> None:
+    """readable() of an endpoint that raises when down says gone, not down, of a destroyed interface."""
+    async with SoftHost() as host, host.open_tun("if0", when_down="raise") as tun:
+        host.destroy("if0")
+        with pytest.raises(DeviceGone):
+            await tun.readable()
+
+
+async def test_events_of_a_destroyed_interface() -> None:
+    """events() first asked for after the destruction tells it and ends."""
+    async with SoftHost() as host, host.open_tun("if0") as tun:
+        host.destroy("if0")
+        assert [event.kind async for event in tun.events()] == [EventKind.GONE]
+
+
+@both
+async def test_the_name_of_a_destroyed_interface_is_free(open: Open, kind: str) -> None:
+    """After destruction the name can be opened again, though the old endpoint is still open."""
+    async with SoftHost() as host, open(host, "if0") as old:
+        host.destroy("if0")
+        async with open(host, "if0") as new:
+            await new.send(unit(kind))
+            with pytest.raises(DeviceGone):
+                await old.send(unit(kind))
+
+
+async def test_closing_the_old_leaves_the_new() -> None:
+    """Closing an endpoint whose interface was destroyed leaves a new one of the name alone."""
+    async with SoftHost() as host:
+        old = await host.open_tun("if0")
+        host.destroy("if0")
+        new = await host.open_tun("if0")
+        await old.aclose()
+        assert host.interface("if0").up
+        await new.send(IPV4)
+
+
+async def test_the_host_closes_old_and_new() -> None:
+    """Closing the host closes both endpoints of a name that was destroyed and opened again."""
+    host = SoftHost()
+    old = await host.open_tun("if0")
+    host.destroy("if0")
+    new = await host.open_tun("if0")
+    await host.aclose()
+    assert old.closed and new.closed
+
+
+# --- the network side -----------------------------------------------------------------------------
+
+
+@both
+async def test_both_directions(open: Open, kind: str) -> None:
+    """What one side sends the other receives."""
+    async with SoftHost() as host, open(host, "if0") as endpoint, host.network_side("if0") as side:
+        await endpoint.send(unit(kind))
+        assert await side.recv() == unit(kind)
+        await side.send(unit(kind))
+        assert await endpoint.recv() == unit(kind)
+
+
+async def test_sending_waits_while_the_queue_is_full() -> None:
+    """The network side's send waits while the send queue is full, and loses nothing."""
+    async with SoftHost() as host, host.open_tun(queue_length=5) as tun, host.network_side("tun0") as side:
+        task = await parked(side.send_many(numbered(200)))
+        received: list[bytes] = []
+        while len(received) < 200:
+            received += await tun.recv_many(3)
+        await task
+        assert received == numbered(200)
+        assert host.interface("tun0").counters().dropped == {}
+
+
+async def test_one_network_side() -> None:
+    """A second network side of one interface is refused."""
+    async with SoftHost() as host, host.open_tun(), host.network_side("tun0"):
+        with pytest.raises(DeviceBusy, match="tun0: its network side is taken"):
+            host.network_side("tun0")
+
+
+async def test_the_next_network_side() -> None:
+    """A closed network side leaves its place to another."""
+    async with SoftHost() as host, host.open_tun() as tun:
+        async with host.network_side("tun0"):
+            pass
+        async with host.network_side("tun0") as side:
+            await tun.send(IPV4)
+            assert await side.recv() == IPV4
+
+
+async def test_without_a_stack() -> None:
+    """What the application sends while there is no network side is dropped and counted."""
+    async with SoftHost() as host, host.open_tun() as tun:
+        await tun.send_many(numbered(3))
+        assert host.interface("tun0").counters().dropped == {"no_stack": 3}
+
+
+async def test_after_the_stack_left() -> None:
+    """What the application sends after the network side was closed is dropped and counted."""
+    async with SoftHost() as host, host.open_tun() as tun:
+        await host.network_side("tun0").aclose()
+        await tun.send(IPV4)
+        assert host.interface("tun0").counters().dropped == {"no_stack": 1}
+
+
+async def test_a_network_side_is_of_its_interface() -> None:
+    """The network side of a destroyed interface hears nothing of a new one of the name, whose place is free."""
+    async with SoftHost() as host:
+        await host.open_tun("if0")
+        old = host.network_side("if0")
+        host.destroy("if0")
+        new = await host.open_tun("if0")
+        side = host.network_side("if0")
+        await new.send(IPV4)
+        assert await side.recv() == IPV4
+        with pytest.raises(DeviceGone):
+            old.recv_nowait()
+
+
+async def test_closing_the_old_network_side_leaves_the_new() -> None:
+    """Closing the network side of a destroyed interface leaves that of a new one of the name."""
+    async with SoftHost() as host:
+        await host.open_tun("if0")
+        old = host.network_side("if0")
+        host.destroy("if0")
+        new = await host.open_tun("if0")
+        side = host.network_side("if0")
+        await old.aclose()
+        await new.send(IPV4)
+        assert await side.recv() == IPV4
+
+
+async def test_closing_the_endpoint_ends_the_network_side() -> None:
+    """A receiver on the network side gets DeviceGone when the application closes the interface."""
+    async with SoftHost() as host:
+        tun = await host.open_tun()
+        task = await parked(host.network_side("tun0").recv())
+        await tun.aclose()
+        with pytest.raises(DeviceGone):
+            await task
+
+
+# --- closing the host -----------------------------------------------------------------------------
+
+
+async def open_four(host: SoftHost) -> list[Endpoint]:
+    tun, tap = await host.open_tun(), await host.open_tap()
+    return [tun, tap, host.network_side("tun0"), host.network_side("tap0")]
+
+
+async def test_closing_the_host_closes_all() -> None:
+    """Closing the host closes every endpoint and network side and deletes every interface."""
+    async with SoftHost() as host:
+        endpoints = await open_four(host)
+    assert all(endpoint.closed for endpoint in endpoints)
+    assert not host.interfaces
+
+
+async def test_closing_the_host_ends_waiting() -> None:
+    """Tasks that wait in endpoints of a host that is closed get DeviceClosed."""
+    async with SoftHost() as host:
+        tasks = [await parked(endpoint.recv()) for endpoint in [await host.open_tun(), await host.open_tap()]]
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [DeviceClosed] * 2
+
+
+@pytest.mark.parametrize("ticks", [1, 2, 3, 4])
+async def test_a_cancelled_close_closes_all(ticks: int) -> None:
+    """However closing the host is cancelled, every endpoint is closed once it ends."""
+    host = SoftHost()
+    endpoints = await open_four(host)
+    task = asyncio.create_task(host.aclose())
+    await turns(ticks)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert all(endpoint.closed for endpoint in endpoints)
+
+
+async def test_closing_the_host_is_idempotent() -> None:
+    """The host may be closed again."""
+    host = SoftHost()
+    await host.open_tun()
+    await host.aclose()
+    await host.aclose()
+
+
+@both
+async def test_a_closed_host(open: Open, kind: str) -> None:
+    """Opening on a closed host raises DeviceClosed."""
+    async with SoftHost() as host:
+        pass
+    with pytest.raises(DeviceClosed, match="the host is closed"):
+        await open(host)
