@@ -161,10 +161,7 @@ class Interface:
             self.drop("down", len(batch))
             self.counts.oerrors += len(batch)
             raise DeviceDown(f"{self.name}: the interface is down")
-        if max(map(len, batch), default=0) > self.mtu + self.header:
-            longest = max(map(self.layer3_size, batch))
-            if longest > self.mtu:
-                raise PacketTooBig(f"{self.name}: packet is {longest} bytes, mtu is {self.mtu}")
+        self.check_size(batch)
         fit = self.classify(batch)
         queued = self.snd.enqueue_many(fit)
         if queued < len(fit):
@@ -180,6 +177,13 @@ class Interface:
         self.counts.ipackets += len(batch)
         self.counts.ibytes += sum(map(len, batch))
         self._stack(self, batch)
+
+    def check_size(self, batch: Sequence[bytes]) -> None:
+        """Raise PacketTooBig if a packet is longer than the mtu."""
+        if max(map(len, batch), default=0) > self.mtu + self.header:
+            longest = max(map(self.layer3_size, batch))
+            if longest > self.mtu:
+                raise PacketTooBig(f"{self.name}: packet is {longest} bytes, mtu is {self.mtu}")
 
     def layer3_size(self, packet: bytes) -> int:
         """Return the bytes of *packet* that the mtu counts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..endpoint import Endpoint, Event, EventKind, InterfaceCounters, Port, Readiness
-from ..errors import DeviceError
+from ..errors import DeviceDown, DeviceError
 from ..queueing import Fifo
 from .interface import Interface
 from .pollable import Pollable
@@ -25,6 +25,10 @@ class NetworkSide(Endpoint):
 
     __slots__ = ()
     kind = "network side"
+
+    def _check(self, batch: Sequence[bytes]) -> None:
+        if isinstance(self._port, NetworkPort):
+            self._port.check_size(batch)
 
 
 class NetworkPort(Port):
@@ -50,6 +54,10 @@ class NetworkPort(Port):
         if queued:
             self._level(True)
 
+    def check_size(self, batch: Sequence[bytes]) -> None:
+        """Raise PacketTooBig if a packet is longer than the interface carries."""
+        self._interface.check_size(batch)
+
     def fileno(self) -> int:
         if self._pollable is None:
             self._pollable = Pollable(self._readable_now())
@@ -64,9 +72,13 @@ class NetworkPort(Port):
 
     def write_many(self, batch: Sequence[bytes]) -> int:
         interface = self._interface
+        if not batch:
+            return 0
+        if not interface.ready():  # here the sender is told, and counts; output() would count for it
+            interface.check_alive()
+            raise DeviceDown(f"{interface.name}: the interface is down")
         fit = batch[: interface.room()]
-        if batch:
-            interface.output(fit)  # what the driver does not carry is dropped there, counted, and done with
+        interface.output(fit)  # what the driver does not carry is dropped there, counted, and done with
         if len(fit) < len(batch):
             self.writable.clear()
         return len(fit)

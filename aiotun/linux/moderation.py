@@ -13,6 +13,7 @@ Measured in benchmarks/iterate.py; see docs/design.md for the figures.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import time
@@ -56,13 +57,19 @@ class ModeratedReadiness(FdReadiness):
             self._timer = None
 
     def _arm(self) -> None:
-        if not self._stream:
+        timer = self._timer_for_pause() if self._stream else None
+        if timer is None:
             super()._arm()
-            return
-        self._unwatch()  # a device with packets would fire all through the pause
+        else:
+            self._unwatch()  # a device with packets would fire all through the pause
+            timer.start(PAUSE)
+
+    def _timer_for_pause(self) -> Timer | None:
+        """Return the timer, made when first needed; None if there is no descriptor to be had for one."""
         if self._timer is None:
-            self._timer = Timer(asyncio.get_running_loop(), self.wake)
-        self._timer.start(PAUSE)
+            with contextlib.suppress(OSError):
+                self._timer = Timer(asyncio.get_running_loop(), self.wake)
+        return self._timer
 
 
 class Timer:

@@ -9,6 +9,8 @@ import pytest
 from aiotun.endpoint import Capabilities, ClosedPort, InterfaceCounters, Port
 from aiotun.errors import DeviceClosed
 
+from .fakes import FakePort
+
 REFUSED: list[Callable[[ClosedPort], object]] = [
     lambda port: port.read_many(1),
     lambda port: port.write_many([b"x"]),
@@ -20,7 +22,10 @@ REFUSED: list[Callable[[ClosedPort], object]] = [
 
 @pytest.fixture
 def port() -> ClosedPort:
-    return ClosedPort("tun0", 1400, Capabilities(asked=frozenset({"IFF_TUN"})))
+    was = FakePort(mtu=1400)
+    was.name = "tun0"
+    was.capabilities = Capabilities(asked=frozenset({"IFF_TUN"}))
+    return ClosedPort(was)
 
 
 @pytest.mark.parametrize("operation", REFUSED)

@@ -35,8 +35,12 @@ DEFAULT = Settings(addresses=[], mtu=None, queue_length=None, mac=None, ipv6_lin
 class FakePort(ClosedPort):
     """An open device that nobody uses."""
 
+    name = "fake0"
+    mtu = 1500
+    _counters = None
+
     def __init__(self) -> None:
-        super().__init__("fake0", 1500, aiotun.Capabilities())
+        super().__init__(self)
         self.up = True
 
     def is_up(self) -> bool:
@@ -178,7 +182,10 @@ async def test_closing_the_system(linux: FakeLinux) -> None:
     """The kernel stays when its host is closed."""
     host = SystemHost()
     await host.aclose()
+    async with host:
+        await host.open_tun()
     await host.open_tun()
+    assert len(linux.opened) == 2
 
 
 async def test_another_system(elsewhere: None) -> None:

@@ -1,0 +1,142 @@
+"""Pausing while packets stream in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from aiotun.endpoint import turn
+from aiotun.linux import moderation
+from aiotun.linux.moderation import ModeratedReadiness
+from aiotun.testing import watched_fds
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(moderation.time, "perf_counter", clock)
+    return clock
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """The two ends of a pipe: what is written to the second is readable on the first."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+async def turns() -> None:
+    """Let uvloop tell epoll what it is to watch, which it does only before it waits."""
+    for _ in range(4):
+        await turn()
+
+
+def read_empty(readiness: ModeratedReadiness, clock: Clock, packets: int, *, after: float) -> None:
+    """Let the device be read empty, *after* seconds, with so many packets."""
+    clock.now += after
+    readiness.emptied(packets)
+
+
+async def test_a_stream_is_paused_for(clock: Clock, pipe: tuple[int, int]) -> None:
+    """After several packets in little time the wait ends by the pause, without the device being ready."""
+    readiness = ModeratedReadiness("receiving", pipe[0])
+    read_empty(readiness, clock, 5, after=49e-6)
+    await readiness.wait()
+    readiness.disarm()
+
+
+async def test_the_device_is_not_watched_in_a_pause(clock: Clock, pipe: tuple[int, int]) -> None:
+    """During a pause the loop does not watch the device, which would fire at every turn."""
+    readiness = ModeratedReadiness("receiving", pipe[0])
+    os.write(pipe[1], b"x")
+    await readiness.wait()
+    read_empty(readiness, clock, 5, after=49e-6)
+    task = asyncio.create_task(readiness.wait())
+    await turns()
+    assert not watched_fds()[pipe[0]]
+    await task
+    readiness.disarm()
+
+
+@pytest.mark.parametrize(("packets", "after"), [(1, 1e-6), (5, 51e-6), (0, 1e-6)])
+async def test_anything_less_than_a_stream_waits_for_the_device(
+    clock: Clock, pipe: tuple[int, int], packets: int, after: float
+) -> None:
+    """A lone packet, or several that took their time, leave the wait to the device."""
+    readiness = ModeratedReadiness("receiving", pipe[0])
+    read_empty(readiness, clock, packets, after=after)
+    task = asyncio.create_task(readiness.wait())
+    await turns()
+    assert watched_fds()[pipe[0]]
+    os.write(pipe[1], b"x")
+    await task
+    readiness.disarm()
+
+
+async def test_one_lone_packet_ends_it(clock: Clock, pipe: tuple[int, int]) -> None:
+    """The first pause that brings one packet or none is the last."""
+    readiness = ModeratedReadiness("receiving", pipe[0])
+    read_empty(readiness, clock, 5, after=49e-6)
+    await readiness.wait()
+    read_empty(readiness, clock, 1, after=1e-6)
+    os.write(pipe[1], b"x")
+    await readiness.wait()
+    assert watched_fds()[pipe[0]]
+    readiness.disarm()
+
+
+async def test_a_cancelled_pause_can_be_followed_by_another(clock: Clock, pipe: tuple[int, int]) -> None:
+    """A cancel in a pause leaves the next one whole."""
+    readiness = ModeratedReadiness("receiving", pipe[0])
+    read_empty(readiness, clock, 5, after=49e-6)
+    task = asyncio.create_task(readiness.wait())
+    await turns()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await readiness.wait()
+    readiness.disarm()
+
+
+async def test_disarm_leaves_nothing(clock: Clock, pipe: tuple[int, int]) -> None:
+    """After disarm() the loop watches neither device nor timer, and the timer's descriptor is closed."""
+    await turns()
+    before = watched_fds()
+    open_before = len(os.listdir("/proc/self/fd"))
+    readiness = ModeratedReadiness("receiving", pipe[0])
+    read_empty(readiness, clock, 5, after=49e-6)
+    await readiness.wait()
+    readiness.disarm()
+    await turns()
+    assert watched_fds() == before
+    assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+async def test_a_timer_that_cannot_be_had_is_done_without(
+    clock: Clock, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a descriptor for the timer the wait is for the device, as ever."""
+
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(moderation, "Timer", refuse)
+    readiness = ModeratedReadiness("receiving", pipe[0])
+    read_empty(readiness, clock, 5, after=49e-6)
+    os.write(pipe[1], b"x")
+    await readiness.wait()
+    assert watched_fds()[pipe[0]]
+    readiness.disarm()
