@@ -37,6 +37,15 @@ CODES = [
     (DeviceGone, errno.ENODEV),
 ]
 
+REASONS = [
+    (DeviceError, "refused"),
+    (DeviceDown, "down"),
+    (QueueFull, "queue_full"),
+    (PacketTooBig, "too_big"),
+    (UnsupportedFamily, "unsupported_family"),
+    (DeviceGone, "gone"),
+]
+
 TABLE = [
     (errno.EIO, DeviceDown),
     (errno.EHOSTDOWN, DeviceDown),
@@ -139,6 +148,12 @@ def test_a_packet_error_survives_a_copy(again: Callable[[Any], Any]) -> None:
 def test_nothing_was_sent_unless_said() -> None:
     """Without a word about it, an error came before the first packet."""
     assert DeviceDown("tun0: the interface is down").sent == 0
+
+
+@pytest.mark.parametrize(("kind", "reason"), REASONS)
+def test_a_refusal_has_a_reason(kind: type[DeviceError], reason: str) -> None:
+    """A class of refusals names the word its drops are counted under."""
+    assert kind("tun0: refused").reason == reason
 
 
 def test_a_packet_error_has_a_reason() -> None:

@@ -97,7 +97,7 @@ def test_a_rooms_names_are_documented(room: str) -> None:
 @pytest.mark.parametrize("open", [aiotun.open_tun, aiotun.open_tap])
 def test_the_module_opens_on_the_system(open: Callable[..., Any]) -> None:
     """``aiotun.open_tun`` and ``aiotun.open_tap`` are the system host's."""
-    assert isinstance(inspect.unwrap(open).__self__, aiotun.SystemHost)  # type: ignore[attr-defined]
+    assert isinstance(inspect.unwrap(open).__self__, aiotun.SystemHost)
 
 
 def test_types_are_shipped() -> None:

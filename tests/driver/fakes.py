@@ -49,12 +49,12 @@ def open_device(kind: Callable[..., Device], *, up: bool = True, **options: int)
     return device
 
 
-def open_tun(**options: int) -> Device:
-    return open_device(TunDevice, **options)
+def open_tun(*, up: bool = True, **options: int) -> Device:
+    return open_device(TunDevice, up=up, **options)
 
 
-def open_tap(**options: int) -> Device:
-    return open_device(TapDevice, **options)
+def open_tap(*, up: bool = True, **options: int) -> Device:
+    return open_device(TapDevice, up=up, **options)
 
 
 def stack_of(interface: Interface) -> Stack:

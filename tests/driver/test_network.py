@@ -11,7 +11,7 @@ import pytest
 from aiotun.driver import Device, NetworkPort, NetworkSide
 from aiotun.driver.network import INPUT_QUEUE
 from aiotun.endpoint import Event, EventKind
-from aiotun.errors import DeviceDown, DeviceError, DeviceGone, PacketTooBig, WouldBlock
+from aiotun.errors import DeviceClosed, DeviceDown, DeviceError, DeviceGone, PacketTooBig, WouldBlock
 from aiotun.testing.expect import parked, turns
 
 from .fakes import FOREIGN, IPV4, Listener, open_tun
@@ -76,6 +76,13 @@ def test_a_stack_that_does_not_read(joined: Joined) -> None:
     joined.device.write_many([IPV4] * (INPUT_QUEUE + 3))
     assert joined.device.counters().dropped == {"input_queue_full": 3}
     assert joined.device.counters().ipackets == INPUT_QUEUE + 3
+
+
+def test_a_full_input_queue_takes_nothing(joined: Joined) -> None:
+    """A batch that finds no room at all is dropped whole."""
+    joined.device.write_many([IPV4] * INPUT_QUEUE)
+    joined.device.write_many([IPV4] * 2)
+    assert joined.device.counters().dropped == {"input_queue_full": 2}
 
 
 def test_what_was_never_read(joined: Joined) -> None:
@@ -198,6 +205,39 @@ async def test_too_big(joined: Joined) -> None:
         with pytest.raises(PacketTooBig, match="dev0: packet is 1501 bytes, mtu is 1500"):
             await side.send_many([IPV4, IPV4.ljust(1501, b"\0")])
         assert joined.device.read_many(64) == []
+
+
+async def test_forwarding_drops_the_packet_that_is_too_big(joined: Joined) -> None:
+    """With drop=True the packet over the mtu is dropped, not one before it."""
+    async with NetworkSide(joined.port) as side:
+        await side.send_many([*numbered(2), IPV4.ljust(1501, b"\0"), IPV4], drop=True)
+        assert joined.device.read_many(64) == [*numbered(2), IPV4]
+        assert side.statistics().dropped == {"too_big": 1}
+
+
+async def test_forwarding_to_a_down_interface_counts_once(joined: Joined) -> None:
+    """With drop=True packets for a down interface are counted once each, by who sends them."""
+    joined.device.set_up(False)
+    async with NetworkSide(joined.port) as side:
+        await side.send_many(numbered(3), drop=True)
+        assert side.statistics().dropped == {"down": 3}
+        assert joined.device.counters().dropped == {}
+
+
+async def test_sending_to_a_destroyed_interface(joined: Joined) -> None:
+    """Sending to a destroyed interface raises DeviceGone, not DeviceDown."""
+    joined.device.destroy()
+    async with NetworkSide(joined.port) as side:
+        with pytest.raises(DeviceGone):
+            await side.send(IPV4)
+
+
+async def test_sending_after_close(joined: Joined) -> None:
+    """Sending on a closed network side raises DeviceClosed."""
+    async with NetworkSide(joined.port) as side:
+        pass
+    with pytest.raises(DeviceClosed):
+        await side.send(IPV4)
 
 
 # --- the end --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aiotun.endpoint import Endpoint
+from aiotun.endpoint import Endpoint, InterfaceCounters
 from aiotun.errors import DeviceClosed
 from aiotun.testing.expect import parked, turns
 
@@ -112,13 +112,15 @@ async def test_after_closing_with_when_down_raise() -> None:
 
 
 async def test_after_closing_what_it_was_is_known() -> None:
-    """Once closed, an endpoint still says its name, mtu, capabilities and counters."""
+    """Once closed, an endpoint still says its name, mtu, capabilities and counters, the interface's included."""
     port = FakePort(read=[packets(1)])
+    port.interface = InterfaceCounters(ipackets=1, ibytes=2, opackets=3, obytes=4)
     async with Endpoint(port) as endpoint:
         await endpoint.recv()
     assert (endpoint.name, endpoint.mtu, endpoint.fileno()) == ("fake0", 1500, -1)
     assert endpoint.capabilities is port.capabilities
     assert endpoint.statistics().taken_packets == 1
+    assert endpoint.statistics().interface is port.interface
 
 
 async def test_packets_read_ahead_are_counted_at_close() -> None:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from aiotun.endpoint import Endpoint
-from aiotun.errors import ConcurrencyError, DeviceDown, DeviceError, DeviceGone, WouldBlock
+from aiotun.errors import (
+    ConcurrencyError,
+    DeviceClosed,
+    DeviceDown,
+    DeviceError,
+    DeviceGone,
+    PacketError,
+    PacketTooBig,
+    WouldBlock,
+)
 from aiotun.testing.expect import parked, turns
 
 from .fakes import FakePort, numbers, packets
@@ -240,6 +249,92 @@ async def test_gone_leaves_the_loop() -> None:
         with pytest.raises(DeviceGone):
             await endpoint.send_many(packets(1))
         assert port.disarms == 1
+
+
+# --- forwarding -----------------------------------------------------------------------------------
+
+
+class Picky(Endpoint):
+    """An endpoint that knows before the device which packets are unfit: those over 40 bytes, and empty ones."""
+
+    def _check(self, batch: Sequence[bytes]) -> None:
+        if not all(batch):
+            raise PacketError("fake0: packet is empty")
+        if max(map(len, batch)) > 40:
+            raise PacketTooBig("fake0: packet is too big")
+
+
+BIG = bytes(41)
+
+
+async def test_unfit_packets_are_dropped_on_request() -> None:
+    """With drop=True unfit packets are left out, and the others are sent in order."""
+    port = FakePort()
+    first, second, third = packets(3)
+    async with Picky(port) as endpoint:
+        await endpoint.send_many([BIG, first, b"", second, BIG, third], drop=True)
+    assert port.written == [first, second, third]
+
+
+async def test_unfit_packets_are_counted() -> None:
+    """With drop=True every unfit packet is counted under its reason."""
+    async with Picky(FakePort()) as endpoint:
+        await endpoint.send_many([BIG, *packets(1), b"", BIG], drop=True)
+        assert endpoint.statistics().dropped == {"too_big": 2, "bad_packet": 1}
+
+
+async def test_an_unfit_packet_keeps_its_batch_back_otherwise() -> None:
+    """Without drop=True one unfit packet refuses its batch, and nothing is counted."""
+    port = FakePort()
+    async with Picky(port) as endpoint:
+        with pytest.raises(PacketTooBig):
+            await endpoint.send_many([*packets(1), BIG])
+        assert (port.offered, endpoint.statistics().dropped) == ([], {})
+
+
+async def test_refused_packets_are_dropped_on_request() -> None:
+    """With drop=True a packet that the device refuses is left out, and what follows it is sent."""
+    port = FakePort(write=[down(sent=2), down()])
+    async with Endpoint(port) as endpoint:
+        await endpoint.send_many(packets(6), drop=True)
+        assert numbers(port.written) == [0, 1, 4, 5]
+        assert endpoint.statistics().dropped == {"down": 2}
+
+
+async def test_a_packet_refused_in_a_later_piece_is_dropped() -> None:
+    """With drop=True the packet left out is the refused one, also behind pieces that were sent."""
+    port = FakePort(write=[64, 64, down(sent=1)])
+    async with Endpoint(port) as endpoint:
+        await endpoint.send_many(packets(140), drop=True)
+        assert numbers(port.written) == [number for number in range(140) if number != 129]
+
+
+async def test_with_drop_everything_is_sent_or_dropped() -> None:
+    """With drop=True what was given is what was sent and what was dropped."""
+    port = FakePort(write=[5, 0, down(sent=1), 64, DeviceError("fake0: no")])
+    async with Picky(port) as endpoint:
+        task = await parked(endpoint.send_many([*packets(150), BIG], drop=True))
+        port.writable.set()
+        await task
+        counted = endpoint.statistics()
+        assert counted.dropped == {"too_big": 1, "down": 1, "refused": 1}
+        assert counted.sent_packets == len(port.written) == 148
+
+
+async def test_with_drop_the_end_is_raised() -> None:
+    """With drop=True DeviceGone is raised all the same, and not counted as a drop."""
+    async with Endpoint(FakePort(write=[DeviceGone("fake0: the interface was deleted")])) as endpoint:
+        with pytest.raises(DeviceGone):
+            await endpoint.send_many(packets(2), drop=True)
+        assert endpoint.statistics().dropped == {}
+
+
+async def test_with_drop_a_closed_endpoint_is_closed() -> None:
+    """With drop=True sending on a closed endpoint raises DeviceClosed."""
+    async with Endpoint(FakePort()) as endpoint:
+        pass
+    with pytest.raises(DeviceClosed):
+        await endpoint.send_many(packets(1), drop=True)
 
 
 # --- writable -------------------------------------------------------------------------------------

@@ -133,6 +133,13 @@ async def test_an_empty_batch_is_fit(kind: type[Tun | Tap]) -> None:
         assert endpoint.send_many_nowait([]) == 0
 
 
+async def test_a_kind_brings_its_rule() -> None:
+    """What tun and tap share has no rule for a packet: each kind brings its own."""
+    async with Tun(FakePort()) as tun:
+        with pytest.raises(NotImplementedError):
+            kinds._Interface._check_packet(tun, b"")
+
+
 HEADERS = [
     (frame(46), 14),
     (frame(46, VLAN), 18),

@@ -50,7 +50,7 @@ def test_a_bad_name(name: str, why: str) -> None:
 @example("\ud800")  # half a surrogate pair: no bytes at all
 @example("\udca0")  # a byte that is not UTF-8, as os.fsdecode() gives it
 def test_any_text(name: str) -> None:
-    """Whatever is accepted has 1 to 15 bytes, none of which a path, an alias or the kernel's isspace() would stop at."""
+    """Whatever is accepted has 1 to 15 bytes, none of which ends a path, an alias or a word to the kernel."""
     try:
         octets = check_name(name).encode("utf-8", "surrogateescape")
     except ValueError:

@@ -11,6 +11,8 @@ from aiotun.errors import DeviceClosed
 
 from .fakes import FakePort
 
+COUNTERS = InterfaceCounters(ipackets=1, ibytes=2, opackets=3, obytes=4)
+
 REFUSED: list[Callable[[ClosedPort], object]] = [
     lambda port: port.read_many(1),
     lambda port: port.write_many([b"x"]),
@@ -25,6 +27,7 @@ def port() -> ClosedPort:
     was = FakePort(mtu=1400)
     was.name = "tun0"
     was.capabilities = Capabilities(asked=frozenset({"IFF_TUN"}))
+    was.interface = COUNTERS
     return ClosedPort(was)
 
 
@@ -40,6 +43,11 @@ def test_a_closed_port_says_what_it_was(port: ClosedPort) -> None:
     port.refresh()
     assert (port.name, port.mtu, port.fileno()) == ("tun0", 1400, -1)
     assert port.capabilities.asked == {"IFF_TUN"}
+
+
+def test_a_closed_port_keeps_the_last_figures(port: ClosedPort) -> None:
+    """A closed port shows the counters as they were at close."""
+    assert port.counters() is COUNTERS
 
 
 async def test_a_closed_port_makes_nobody_wait(port: ClosedPort) -> None:
@@ -67,4 +75,4 @@ def test_a_port_grants_nothing_by_default() -> None:
 
 def test_counters_drop_nothing_by_default() -> None:
     """Counters without drops have an empty table of them."""
-    assert InterfaceCounters(ipackets=1, ibytes=2, opackets=3, obytes=4).dropped == {}
+    assert COUNTERS.dropped == {}

@@ -163,6 +163,11 @@ def test_statistics_are_a_snapshot() -> None:
     assert before.dropped == {"queue_full": 1}
 
 
+def test_the_smallest_queue() -> None:
+    """A queue for one packet of one byte holds it."""
+    assert len(filled(1, 1, packets=1, max_bytes=1)) == 1
+
+
 @pytest.mark.parametrize("packets", [0, -1])
 def test_a_queue_without_room_for_packets(packets: int) -> None:
     """A queue for less than one packet is refused."""
