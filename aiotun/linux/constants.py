@@ -4,6 +4,25 @@ from __future__ import annotations
 
 import struct
 
+__all__ = [
+    "CLONE_DEVICE",
+    "CLONE_NEWNET",
+    "FLAG_NAMES",
+    "IFF_MULTI_QUEUE",
+    "IFF_NO_PI",
+    "IFF_PERSIST",
+    "IFF_TAP",
+    "IFF_TUN",
+    "IFF_UP",
+    "IFF_VNET_HDR",
+    "IFREQ",
+    "TUNGETDEVNETNS",
+    "TUNGETIFF",
+    "TUNSETIFF",
+    "TUNSETOFFLOAD",
+    "flag_names",
+]
+
 CLONE_DEVICE = "/dev/net/tun"
 
 # Linux include/uapi/linux/if_tun.h

@@ -38,7 +38,11 @@ class Monitor:
     def _subscribe(self) -> None:
         """Subscribe first and look second: no change falls in between."""
         self._socket = self._file.in_namespace(lambda: open_netlink(subscribe=True))
-        self._known = self._file.query()
+        try:
+            self._known = self._file.query()
+        except BaseException:
+            self._socket.close()
+            raise
         self._loop.add_reader(self._socket, self._announced)
 
     def _announced(self) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from itertools import repeat
 
-from ..endpoint import Capabilities, Event, FdReadiness, InterfaceCounters, Port
+from ..endpoint import Capabilities, Event, EventKind, FdReadiness, InterfaceCounters, Port
 from ..errors import DeviceError, DeviceGone, UnsupportedFamily, device_error
 from .constants import IFF_TUN, IFF_UP, flag_names
 from .moderation import ModeratedReadiness
@@ -104,7 +104,12 @@ class KernelPort(Port):
         )
 
     def watch(self, tell: Callable[[Event], None]) -> None:
-        self._monitor = Monitor(self._file, tell)
+        try:
+            self._monitor = Monitor(self._file, tell)
+        except OSError as error:
+            if self._file.alive():
+                raise self._error(error, "watch the interface") from error
+            tell(Event(EventKind.GONE))
 
     def disarm(self) -> None:
         self.readable.disarm()

@@ -66,8 +66,9 @@ class TunFile:
         Raises:
             OSError: If the interface is gone (EBADFD).
         """
-        request = IFREQ.pack(b"", 0)
-        name, flags = IFREQ.unpack(fcntl.ioctl(self.fd, TUNGETIFF, request))
+        if self.fd == -1:
+            raise OSError(errno.EBADF, "the device is closed")
+        name, flags = IFREQ.unpack(fcntl.ioctl(self.fd, TUNGETIFF, IFREQ.pack(b"", 0)))
         return name.rstrip(b"\0").decode("utf-8", "surrogateescape"), flags
 
     def alive(self) -> bool:

@@ -111,7 +111,8 @@ async def a_cancelled_close_frees_the_device(make: MakeRig) -> None:
 async def open_and_close(make: MakeRig, cycles: int) -> None:
     """Open the same name and close it *cycles* times, a receiver waiting every time; fail if anything is left."""
     async with make() as rig:
-        await rig.endpoint.aclose()  # what the first opening loads stays
+        await rig.endpoint.aclose()  # what the first opening loads stays,
+        await turns()  # and so does what uvloop watches from its first turns on
         gc.collect()
         before = Ledger.take()
         for _ in range(cycles):

@@ -243,3 +243,10 @@ async def test_kernel_drops_are_counted(sender: socket.socket) -> None:
         interface = tun.statistics().interface
         assert interface is not None
         assert received + interface.dropped["kernel_queue_full"] == 100
+
+
+async def test_events_of_a_deleted_device_are_its_end() -> None:
+    """events() asked for after the deletion tells gone, and ends."""
+    async with aiotun.open_tun("gone3") as tun:
+        ip("link", "del", "gone3")
+        assert [event.kind async for event in tun.events()] == [EventKind.GONE]

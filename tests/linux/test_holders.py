@@ -7,7 +7,9 @@ from pathlib import Path
 from aiotun.linux.holders import holders
 
 
-def process(proc: Path, pid: int, *, iff: str | None, program: str | None = "vpnd", device: str = "/dev/net/tun") -> Path:
+def process(
+    proc: Path, pid: int, *, iff: str | None, program: str | None = "vpnd", device: str = "/dev/net/tun"
+) -> Path:
     """Lay out a process as /proc shows it, with descriptor 5 open on a tun."""
     entry = proc / str(pid)
     (entry / "fdinfo").mkdir(parents=True)
