@@ -206,7 +206,7 @@ class Stubborn(Endpoint):
     __slots__ = ("error",)
     error: Exception
 
-    async def send_many(self, batch: Sequence[bytes]) -> None:
+    async def send_many(self, batch: Sequence[bytes], *, drop: bool = False) -> None:
         raise self.error
 
 
@@ -253,7 +253,7 @@ class Full(Endpoint):
     __slots__ = ("waiting",)
     waiting: asyncio.Event
 
-    async def send_many(self, batch: Sequence[bytes]) -> None:
+    async def send_many(self, batch: Sequence[bytes], *, drop: bool = False) -> None:
         await super().send_many(batch[:1])
         self.waiting.set()
         await asyncio.Event().wait()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import aiotun
-from aiotun.linux import tunfile
+from aiotun.linux import constants, tunfile
 from aiotun.packet import transport_checksum_ok
 
 pytestmark = pytest.mark.kernel
@@ -205,7 +205,7 @@ async def test_a_missing_driver_names_the_remedy(
     def refuse(*_: object) -> int:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(tunfile.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(kind, match=remedy) as caught:
         await aiotun.open_tun("none0")
     assert caught.value.errno == code
@@ -260,10 +260,10 @@ async def test_a_persistent_device_keeps_its_settings(persistent: str) -> None:
 
 async def test_an_offload_mask_left_behind_is_reset(persistent: str) -> None:
     """A holder's offloads survive it on a persistent device; checksums are finished all the same."""
-    with_vnet_header = tunfile.IFF_TUN | tunfile.IFF_NO_PI | 0x4000
+    with_vnet_header = constants.IFF_TUN | constants.IFF_NO_PI | constants.IFF_VNET_HDR
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    fcntl.ioctl(fd, tunfile.TUNSETIFF, tunfile.IFREQ.pack(persistent.encode(), with_vnet_header))
-    fcntl.ioctl(fd, tunfile.TUNSETOFFLOAD, 1)  # TUN_F_CSUM: hand out packets with unfinished checksums
+    fcntl.ioctl(fd, constants.TUNSETIFF, constants.IFREQ.pack(persistent.encode(), with_vnet_header))
+    fcntl.ioctl(fd, constants.TUNSETOFFLOAD, 1)  # TUN_F_CSUM: hand out packets with unfinished checksums
     os.close(fd)
     async with aiotun.open_tun(persistent, address="10.8.3.1/24") as tun:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

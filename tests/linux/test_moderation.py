@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(moderation.time, "perf_counter", clock)
+    monkeypatch.setattr("aiotun.linux.moderation.time.perf_counter", clock)
     return clock
 
 
