@@ -64,15 +64,13 @@ class Seal:
 
 async def outbound(tun: aiotun.Tun, channel: aiotun.Endpoint, seal: Seal) -> None:
     async for batch in tun.batches():
-        await channel.send_many([seal.close(packet) for packet in batch])
+        await channel.send_many([seal.close(packet) for packet in batch], drop=True)
 
 
 async def inbound(channel: aiotun.Endpoint, tun: aiotun.Tun, seal: Seal) -> None:
     async for batch in channel.batches():
-        for packet in filter(None, map(seal.open, batch)):
-            # The tun is down, or the packet too long for it: that one is lost, and the next may get through.
-            with contextlib.suppress(aiotun.DeviceError, aiotun.PacketError):
-                tun.send_nowait(packet)
+        # drop: while the tun is down, or for a packet too long for it, that one is lost and counted.
+        await tun.send_many(list(filter(None, map(seal.open, batch))), drop=True)
 
 
 async def join(tun: aiotun.Tun, channel: aiotun.Endpoint, ours: Seal, theirs: Seal) -> None:

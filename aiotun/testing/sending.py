@@ -96,6 +96,29 @@ async def an_unfit_packet_keeps_its_batch_back(make: MakeRig) -> None:
         expect(numbers(rig, await rig.input(1)) == [2], "a part of the refused batch was sent")
 
 
+async def a_forwarder_drops_what_is_unfit(make: MakeRig) -> None:
+    """With ``drop=True`` unfit packets are dropped and counted by reason, and the others are sent in order."""
+    async with make() as rig:
+        batch = [rig.packet(0), rig.packet(1, 1501), rig.packet(2), b"", rig.packet(3)]
+        await rig.endpoint.send_many(batch, drop=True)
+        entered = numbers(rig, await rig.input(3))
+        expect(entered == [0, 2, 3], f"entered: {entered}")
+        dropped = rig.endpoint.statistics().dropped
+        expect(sum(dropped.values()) == 2 and dropped["too_big"] == 1, f"dropped: {dropped}")
+
+
+async def a_forwarder_survives_down(make: MakeRig) -> None:
+    """With ``drop=True`` packets for an interface that is down are dropped and counted as ``down``."""
+    async with make() as rig:
+        rig.set_up(False)
+        await rig.endpoint.send_many([rig.packet(0), rig.packet(1)], drop=True)
+        rig.set_up(True)
+        await rig.endpoint.send_many([rig.packet(2)], drop=True)
+        expect(numbers(rig, await rig.input(1)) == [2], "the stack saw something else")
+        dropped = rig.endpoint.statistics().dropped
+        expect(dropped == {"down": 2}, f"dropped: {dropped}")
+
+
 async def what_is_sent_is_counted(make: MakeRig) -> None:
     """The endpoint and the interface count the packets sent and their bytes."""
     async with make() as rig:
@@ -118,5 +141,7 @@ CHECKS = (
     a_packet_shorter_than_its_header_is_refused,
     a_foreign_family_is_refused,
     an_unfit_packet_keeps_its_batch_back,
+    a_forwarder_drops_what_is_unfit,
+    a_forwarder_survives_down,
     what_is_sent_is_counted,
 )
