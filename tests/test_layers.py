@@ -34,7 +34,6 @@ FLOORS = {
 }
 
 LINES = 300
-LONGER = {"endpoint/endpoint.py": "the contract is one object, and half of the file is what it promises in prose"}
 
 # What only the room of a kernel may name: its ioctls, and the sockets one configures it through.
 KERNEL = re.compile(r"AF_NETLINK|NETLINK_\w+|TUN[SG]ET\w+")
@@ -131,13 +130,7 @@ def test_only_the_kernels_room_speaks_to_the_kernel(file: Path) -> None:
 @every_file
 def test_a_file_is_short(file: Path) -> None:
     """A file has at most 300 lines, or stands in the list with a reason."""
-    assert len(file.read_text().splitlines()) <= LINES or LONGER.get(label(file))
-
-
-@pytest.mark.parametrize("name", LONGER)
-def test_an_exception_is_needed(name: str) -> None:
-    """A file in the list of longer ones is longer."""
-    assert len((PACKAGE / name).read_text().splitlines()) > LINES
+    assert len(file.read_text().splitlines()) <= LINES
 
 
 @every_file

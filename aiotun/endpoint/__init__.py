@@ -1,6 +1,7 @@
 """The endpoint contract, the same on every host."""
 
-from .endpoint import BATCH, Endpoint, WhenDown
+from .attachment import BATCH
+from .endpoint import Endpoint, WhenDown
 from .events import Event, EventKind, EventStream
 from .iteration import BatchIterator, PacketIterator
 from .kinds import Tap, Tun, set_adopt

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import DeviceClosed
 
 if TYPE_CHECKING:
-    from .endpoint import Endpoint
+    from .receiving import Receiving
 
 __all__ = ["BatchIterator", "PacketIterator"]
 
@@ -27,7 +27,7 @@ class PacketIterator:
 
     __slots__ = ("_endpoint", "_pop")
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Receiving) -> None:
         self._endpoint = endpoint
         self._pop = endpoint._held.popleft
 
@@ -52,7 +52,7 @@ class BatchIterator:
 
     __slots__ = ("_endpoint", "_limit")
 
-    def __init__(self, endpoint: Endpoint, limit: int) -> None:
+    def __init__(self, endpoint: Receiving, limit: int) -> None:
         if limit < 1:
             raise ValueError(f"a batch has at least 1 packet, not {limit}")
         self._endpoint = endpoint

@@ -1,606 +1,293 @@
-"""The endpoint over a scripted port: what it is, and receiving."""
+"""The endpoint over a scripted port: closing, giving the descriptor away, being forgotten."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
+import gc
+import os
+import warnings
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from aiotun.endpoint import BATCH, Capabilities, Endpoint, Event, EventKind, InterfaceCounters
-from aiotun.endpoint import endpoint as module
-from aiotun.errors import ConcurrencyError, DeviceDown, DeviceError, DeviceGone, QueueFull, WouldBlock, device_error
+from aiotun.endpoint import Endpoint, InterfaceCounters
+from aiotun.errors import DeviceClosed
 from aiotun.testing.expect import parked, turns
 
-from .fakes import FakePort, numbers, packets
+from .fakes import BrokenPort, FakePort, PipePort, SlowPort, numbers, packets
 
-GONE = DeviceGone("fake0: the interface was deleted")
-NO_MEMORY = QueueFull("fake0: no memory")
-
-
-BUDGET = 2**-10
-"""The time budget of the tests, in seconds: its fractions are exact."""
-
-
-class Clock:
-    """Time that passes only when a test says so."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 4096.0
-        monkeypatch.setattr(module, "TIME_BUDGET", BUDGET)
-        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: self.now))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+WAITING: list[Callable[[Endpoint], Any]] = [
+    Endpoint.recv,
+    Endpoint.recv_many,
+    Endpoint.readable,
+    Endpoint.writable,
+    lambda endpoint: endpoint.send_many(packets(1)),
+]
+REFUSED: list[Callable[[Endpoint], Any]] = [
+    Endpoint.recv_nowait,
+    Endpoint.recv_many_nowait,
+    Endpoint.detach_fd,
+    lambda endpoint: endpoint.send_nowait(packets(1)[0]),
+    lambda endpoint: endpoint.send_many_nowait(packets(1)),
+]
 
 
-class Napping:
-    """asyncio for a module, but its sleep() takes one turn and is written down."""
-
-    def __init__(self) -> None:
-        self.naps: list[float] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-    async def sleep(self, seconds: float) -> None:
-        self.naps.append(seconds)
-        await turns(1)
-
-
-@pytest.fixture
-def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds of every sleep of the endpoint, none of which is slept."""
-    napping = Napping()
-    monkeypatch.setattr(module, "asyncio", napping)
-    return napping.naps
-
-
-async def receive(endpoint: Endpoint, count: int) -> list[bytes]:
-    return [await endpoint.recv() for _ in range(count)]
-
-
-# --- what it is -----------------------------------------------------------------------------------
-
-
-async def test_name_is_asked() -> None:
-    """name is what the device is called now."""
+async def test_closing_frees_the_port() -> None:
+    """When aclose() returns, the port was closed, once."""
     port = FakePort()
-    async with Endpoint(port) as endpoint:
-        port.next_name = "renamed0"
-        assert endpoint.name == "renamed0"
+    await Endpoint(port).aclose()
+    assert port.freed and port.closes == 1
 
 
-async def test_mtu_is_asked() -> None:
-    """mtu is what the device carries now."""
+async def test_closing_leaves_the_loop() -> None:
+    """aclose() takes the port out of the event loop."""
     port = FakePort()
-    async with Endpoint(port) as endpoint:
-        port.next_mtu = 9000
-        assert endpoint.mtu == 9000
+    await Endpoint(port).aclose()
+    assert port.disarms == 1
 
 
-async def test_capabilities_are_the_ports() -> None:
-    """capabilities says what the port was asked and what it granted."""
-    async with Endpoint(FakePort()) as endpoint:
-        assert endpoint.capabilities == Capabilities(asked=frozenset({"FAKE"}), granted=frozenset({"FAKE"}))
-
-
-async def test_fileno_is_the_ports() -> None:
-    """fileno() is the device's descriptor."""
-    async with Endpoint(FakePort(fd=77)) as endpoint:
-        assert endpoint.fileno() == 77
-
-
-async def test_repr() -> None:
-    """The repr names the device and says when the endpoint is closed."""
-    async with Endpoint(FakePort()) as endpoint:
-        assert repr(endpoint) == "<Endpoint fake0>"
-    assert repr(endpoint) == "<Endpoint fake0 closed>"
-
-
-async def test_statistics_count_what_was_received() -> None:
-    """statistics() tells what was taken from the device, and what of it is held."""
-    async with Endpoint(FakePort(read=[packets(5)])) as endpoint:
-        await receive(endpoint, 2)
-        counted = endpoint.statistics()
-        assert (counted.taken_packets, counted.taken_bytes, counted.held_packets) == (5, 200, 3)
-
-
-async def test_statistics_have_the_interfaces_counters() -> None:
-    """statistics() carries what the interface counted itself."""
+async def test_leaving_the_block_closes() -> None:
+    """Leaving ``async with`` closes the endpoint."""
     port = FakePort()
-    port.interface = InterfaceCounters(ipackets=1, ibytes=2, opackets=3, obytes=4, dropped={"queue_full": 5})
-    async with Endpoint(port) as endpoint:
-        assert endpoint.statistics().interface is port.interface
+    async with Endpoint(port):
+        assert not port.freed
+    assert port.freed
 
 
-# --- batches --------------------------------------------------------------------------------------
-
-
-async def test_after_a_short_batch_the_device_is_not_read_again() -> None:
-    """A batch shorter than the limit means the device is empty: waiting comes before the next read."""
-    port = FakePort(read=[packets(3)])
-    async with Endpoint(port) as endpoint:
-        await endpoint.recv_many(64)
-        task = await parked(endpoint.recv_many(64))
-        assert port.limits == [64]
-        task.cancel()
-
-
-async def test_after_a_full_batch_the_device_is_read_again() -> None:
-    """After a full batch the next one is read without waiting for readiness."""
-    port = FakePort(read=[packets(8)])
-    async with Endpoint(port) as endpoint:
-        await endpoint.recv_many(4)
-        assert numbers(await endpoint.recv_many(4)) == [4, 5, 6, 7]
-
-
-@pytest.mark.parametrize("batches", [1, 2, 5])
-async def test_one_turn_a_batch(batches: int) -> None:
-    """Each batch from a full device gives the loop exactly one turn."""
-    turns_taken = 0
-
-    async def count() -> None:
-        nonlocal turns_taken
-        while True:
-            await turns(1)
-            turns_taken += 1
-
-    async with Endpoint(FakePort(read=[packets(64)] * batches)) as endpoint:
-        other = await parked(count())
-        before = turns_taken
-        for _ in range(batches):
-            await endpoint.recv_many(64)
-        assert turns_taken - before == batches
-        other.cancel()
-
-
-async def test_recv_reads_ahead() -> None:
-    """recv() takes a whole batch from the device and serves the next calls from it."""
-    port = FakePort(read=[packets(64)])
-    async with Endpoint(port) as endpoint:
-        await receive(endpoint, 64)
-        assert port.limits == [BATCH]
-
-
-async def test_recv_many_is_served_from_what_was_read_ahead() -> None:
-    """recv_many() returns first what recv() read ahead, as much as the limit lets it."""
-    port = FakePort(read=[packets(5)])
-    async with Endpoint(port) as endpoint:
-        await endpoint.recv()
-        assert numbers(await endpoint.recv_many(3)) == [1, 2, 3]
-        assert port.limits == [BATCH]
-
-
-async def test_nowait_forms_are_served_from_what_was_read_ahead() -> None:
-    """recv_nowait() and recv_many_nowait() return first what recv() read ahead."""
-    port = FakePort(read=[packets(3)])
-    async with Endpoint(port) as endpoint:
-        await endpoint.recv()
-        assert numbers([endpoint.recv_nowait(), *endpoint.recv_many_nowait()]) == [1, 2]
-
-
-async def test_nowait_reads_the_device() -> None:
-    """recv_nowait() takes one packet from the device, recv_many_nowait() up to its limit."""
-    port = FakePort(read=[packets(4)])
-    async with Endpoint(port) as endpoint:
-        assert numbers([endpoint.recv_nowait(), *endpoint.recv_many_nowait(2)]) == [0, 1, 2]
-        assert port.limits == [1, 2]
-
-
-async def test_nowait_tries_every_time() -> None:
-    """recv_nowait() tries the device even after a short batch."""
-    port = FakePort(read=[packets(1)])
-    async with Endpoint(port) as endpoint:
-        await endpoint.recv()
-        port.read_script.append(packets(1))
-        assert endpoint.recv_nowait()
-
-
-@pytest.mark.parametrize("receive", [Endpoint.recv_nowait, Endpoint.recv_many_nowait])
-async def test_nowait_would_block(receive: Callable[[Endpoint], object]) -> None:
-    """With nothing queued a nowait form raises WouldBlock, with EAGAIN and a sentence."""
-    async with Endpoint(FakePort()) as endpoint:
-        with pytest.raises(WouldBlock, match="fake0: no packet is queued") as caught:
-            receive(endpoint)
-        assert caught.value.errno == errno.EAGAIN
-
-
-@pytest.mark.parametrize("limit", [0, -1])
-async def test_a_batch_of_nothing(limit: int) -> None:
-    """A limit below one packet is refused."""
-    async with Endpoint(FakePort(read=[packets(1)])) as endpoint:
-        with pytest.raises(ValueError, match=f"at least 1 packet, not {limit}"):
-            await endpoint.recv_many(limit)
-        with pytest.raises(ValueError, match=f"at least 1 packet, not {limit}"):
-            endpoint.recv_many_nowait(limit)
-
-
-async def test_an_early_wake_up_waits_again() -> None:
-    """A wake-up with nothing to read leads to one try, and to waiting again."""
-    port = FakePort(read=[packets(1)])
-    async with Endpoint(port) as endpoint:
-        await endpoint.recv()
-        task = await parked(endpoint.recv())
-        port.readable.wake()
-        await turns()
-        assert not task.done() and len(port.limits) == 2
-        port.output(packets(1, start=7))
-        assert numbers([await task]) == [7]
-
-
-# --- a slow consumer ------------------------------------------------------------------------------
-
-
-async def consume(endpoint: Endpoint, clock: Clock, seconds: float, count: int) -> None:
-    """Receive *count* packets, each of which costs some time."""
-    for _ in range(count):
-        await endpoint.recv()
-        clock.now += seconds
-
-
-async def test_the_first_batch_is_whole(clock: Clock) -> None:
-    """However late the first packet is asked for, the first batch is a whole one."""
-    port = FakePort(read=[packets(64)])
-    async with Endpoint(port) as endpoint:
-        await endpoint.recv()
-        assert port.limits == [64]
-
-
-async def test_a_fast_consumer_gets_whole_batches(clock: Clock) -> None:
-    """While a batch costs less than the time budget, batches stay whole."""
-    port = FakePort(read=[packets(64)] * 3)
-    async with Endpoint(port) as endpoint:
-        await consume(endpoint, clock, BUDGET / 64, 192)
-        assert port.limits == [64, 64, 64]
-
-
-async def test_a_slow_consumer_gets_smaller_batches(clock: Clock) -> None:
-    """After a batch that cost four times the budget, the next is a quarter of it."""
-    port = FakePort(read=[packets(300)])
-    async with Endpoint(port) as endpoint:
-        await consume(endpoint, clock, 4 * BUDGET / 64, 65)
-        assert port.limits == [64, 16]
-
-
-async def test_a_very_slow_consumer_gets_single_packets(clock: Clock) -> None:
-    """However slow the consumer, a batch has one packet at least."""
-    port = FakePort(read=[packets(300)])
-    async with Endpoint(port) as endpoint:
-        await consume(endpoint, clock, 10.0, 65)
-        assert port.limits == [64, 1]
-
-
-@pytest.mark.parametrize("cost", [0.2, 0.6, 0.9, 3.0])
-async def test_a_steadily_slow_consumer_keeps_others_waiting_no_longer_than_it_must(clock: Clock, cost: float) -> None:
-    """After its first batch a slow consumer holds the loop for twice the budget or one packet, never longer."""
-    port = FakePort(read=[packets(400)])
-    async with Endpoint(port) as endpoint:
-        await consume(endpoint, clock, cost * BUDGET, 300)
-        assert max(limit * cost for limit in port.limits[1:]) <= max(2.0, cost)
-
-
-async def test_batches_grow_again(clock: Clock) -> None:
-    """A consumer that has become fast gets whole batches again."""
-    port = FakePort(read=[packets(300)])
-    async with Endpoint(port) as endpoint:
-        await consume(endpoint, clock, 16 * BUDGET / 64, 64)
-        await consume(endpoint, clock, 0.0, 61)
-        assert port.limits == [64, 4, 8, 16, 32, 64]
-
-
-async def test_waiting_in_vain_is_no_slowness(clock: Clock) -> None:
-    """The time that a cancelled recv() waited does not count as the consumer's."""
+async def test_closing_is_idempotent() -> None:
+    """A second aclose() does nothing."""
     port = FakePort()
-    async with Endpoint(port) as endpoint:
-        task = await parked(endpoint.recv())
-        clock.now += 60
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        port.output(packets(64))
-        port.readable.set()
-        await endpoint.recv()
-        assert port.limits[-1] == 64
+    endpoint = Endpoint(port)
+    await endpoint.aclose()
+    await endpoint.aclose()
+    assert port.closes == 1
 
 
-# --- faults ---------------------------------------------------------------------------------------
+async def test_closed_is_told() -> None:
+    """closed says whether close has begun."""
+    port = SlowPort()
+    endpoint = Endpoint(port)
+    assert not endpoint.closed
+    task = await parked(endpoint.aclose())
+    assert endpoint.closed
+    port.done.set()
+    await task
 
 
-async def test_no_memory_is_counted(naps: list[float]) -> None:
-    """A packet for which the system had no memory is counted, and the next one is received."""
-    port = FakePort(read=[NO_MEMORY, NO_MEMORY, packets(1)])
-    async with Endpoint(port) as endpoint:
-        await endpoint.recv()
-        assert endpoint.statistics().dropped == {"no_memory": 2}
-
-
-async def test_no_memory_backs_off(naps: list[float]) -> None:
-    """After the system had no memory, the endpoint lets it recover before each new try."""
-    async with Endpoint(FakePort(read=[NO_MEMORY, NO_MEMORY, packets(1)])) as endpoint:
-        await endpoint.recv()
-        assert naps == [module.BACK_OFF] * 2
-
-
-async def test_no_memory_is_nothing_taken(naps: list[float]) -> None:
-    """A packet for which there was no memory does not count as taken from the device."""
-    async with Endpoint(FakePort(read=[NO_MEMORY, packets(1)])) as endpoint:
-        await endpoint.recv()
-        assert endpoint.statistics().received_packets == 1
-
-
-async def test_no_memory_would_block() -> None:
-    """recv_nowait() says WouldBlock when the system had no memory."""
-    async with Endpoint(FakePort(read=[NO_MEMORY])) as endpoint:
-        with pytest.raises(WouldBlock):
-            endpoint.recv_nowait()
-
-
-@pytest.mark.parametrize("receive", [Endpoint.recv, Endpoint.recv_many])
-async def test_an_unknown_error_surfaces(receive: Callable[[Endpoint], Any]) -> None:
-    """An errno that means nothing special reaches the receiver as it is."""
-    error = device_error(OSError(errno.EPROTO, ""), "fake0: cannot receive: protocol error")
-    async with Endpoint(FakePort(read=[error, packets(1)])) as endpoint:
-        with pytest.raises(DeviceError) as caught:
-            await receive(endpoint)
-        assert caught.value is error
-
-
-async def test_the_stream_goes_on_after_an_error() -> None:
-    """After an error the next recv() receives."""
-    async with Endpoint(FakePort(read=[DeviceError("fake0: hiccup"), packets(1)])) as endpoint:
-        with pytest.raises(DeviceError):
-            await endpoint.recv()
-        assert numbers([await endpoint.recv()]) == [0]
-
-
-# --- one reader -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("second", [Endpoint.recv, Endpoint.recv_many, Endpoint.readable])
-@pytest.mark.parametrize("first", [Endpoint.recv, Endpoint.recv_many, Endpoint.readable])
-async def test_one_reader(first: Callable[[Endpoint], Any], second: Callable[[Endpoint], Any]) -> None:
-    """While one task receives, another is refused, in whichever form."""
-    async with Endpoint(FakePort()) as endpoint:
-        task = await parked(first(endpoint))
-        with pytest.raises(ConcurrencyError, match="fake0: another task is already receiving"):
-            await second(endpoint)
-        task.cancel()
-
-
-async def test_one_reader_in_its_turn() -> None:
-    """Another task is refused also while the first gives the loop a turn between full batches."""
-    async with Endpoint(FakePort(read=[packets(8)])) as endpoint:
-        await endpoint.recv_many(4)
-        task = asyncio.create_task(endpoint.recv_many(4))
-        await turns(1)
-        with pytest.raises(ConcurrencyError):
-            await endpoint.recv_many(4)
+@pytest.mark.parametrize("operation", WAITING)
+async def test_closing_ends_waiting(operation: Callable[[Endpoint], Any]) -> None:
+    """A task that waits when the endpoint is closed gets DeviceClosed."""
+    endpoint = Endpoint(FakePort(write=[0]))
+    task = await parked(operation(endpoint))
+    await endpoint.aclose()
+    with pytest.raises(DeviceClosed, match="fake0: the endpoint is closed"):
         await task
 
 
-async def test_the_next_reader() -> None:
-    """After a receiver was cancelled another may receive."""
-    port = FakePort()
-    async with Endpoint(port) as endpoint:
-        task = await parked(endpoint.recv())
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        task = await parked(endpoint.recv())
-        port.output(packets(1))
-        assert numbers([await task]) == [0]
-
-
-# --- readable -------------------------------------------------------------------------------------
-
-
-async def test_readable_waits() -> None:
-    """readable() waits for readiness and reads nothing."""
-    port = FakePort()
-    async with Endpoint(port) as endpoint:
-        task = await parked(endpoint.readable())
-        port.output(packets(1))
-        await task
-        assert port.limits == []
-
-
-async def test_readable_with_packets_read_ahead() -> None:
-    """readable() returns after one turn while packets are held."""
-    async with Endpoint(FakePort(read=[packets(2)])) as endpoint:
-        await endpoint.recv()
-        ran: list[bool] = []
-        asyncio.get_running_loop().call_soon(ran.append, True)
-        await endpoint.readable()
-        assert ran
-
-
-# --- down -----------------------------------------------------------------------------------------
-
-
-async def test_down_is_waited_for() -> None:
-    """By default recv() waits while the interface is down, without asking whether it is."""
-    port = FakePort()
-    port.up = False
-    async with Endpoint(port) as endpoint:
-        (await parked(endpoint.recv())).cancel()
-        assert port.watches == 0
-
-
-@pytest.mark.parametrize("receive", [Endpoint.recv, Endpoint.recv_many, Endpoint.readable])
-async def test_down_is_raised_on_request(receive: Callable[[Endpoint], Any]) -> None:
-    """With when_down="raise" receiving from a down interface raises DeviceDown."""
-    port = FakePort()
-    port.up = False
-    async with Endpoint(port, when_down="raise") as endpoint:
-        with pytest.raises(DeviceDown, match="fake0: the interface is down"):
-            await receive(endpoint)
-
-
-async def test_down_is_raised_by_nowait_on_request() -> None:
-    """With when_down="raise" recv_nowait() of a down interface raises DeviceDown, not WouldBlock."""
-    port = FakePort()
-    port.up = False
-    async with Endpoint(port, when_down="raise") as endpoint:
-        with pytest.raises(DeviceDown):
-            endpoint.recv_nowait()
-
-
-async def test_down_leaves_what_is_queued() -> None:
-    """With when_down="raise" what is queued is received before DeviceDown is raised."""
-    port = FakePort(read=[packets(1)])
-    port.up = False
-    async with Endpoint(port, when_down="raise") as endpoint:
-        assert numbers([await endpoint.recv()]) == [0]
-
-
-async def test_going_down_wakes_the_receiver() -> None:
-    """With when_down="raise" a waiting recv() raises when the interface goes down."""
-    port = FakePort()
-    async with Endpoint(port, when_down="raise") as endpoint:
-        task = await parked(endpoint.recv())
-        port.up = False
-        assert port.tell
-        port.tell(Event(EventKind.DOWN))
-        with pytest.raises(DeviceDown):
-            await task
-
-
-async def test_a_port_is_watched_once() -> None:
-    """However often the endpoint needs to hear of changes, it asks the port once."""
-    port = FakePort()
-    async with Endpoint(port, when_down="raise") as endpoint:
-        for _ in range(3):
-            (await parked(endpoint.recv())).cancel()
-            await turns()
-        endpoint.events()
-        assert port.watches == 1
-
-
-# --- gone -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("receive", [Endpoint.recv, Endpoint.recv_many])
-async def test_gone_is_raised(receive: Callable[[Endpoint], Any]) -> None:
-    """Receiving from a deleted interface raises DeviceGone."""
-    async with Endpoint(FakePort(read=[GONE])) as endpoint:
-        with pytest.raises(DeviceGone):
-            await receive(endpoint)
-
-
-async def test_gone_leaves_the_loop() -> None:
-    """Before DeviceGone reaches the receiver, the port has left the loop."""
-    port = FakePort(read=[GONE])
-    async with Endpoint(port) as endpoint:
-        with pytest.raises(DeviceGone):
-            endpoint.recv_nowait()
-        assert port.disarms == 1
-
-
-async def test_gone_at_reading_wakes_the_sender() -> None:
-    """A sender that waits for room learns of the deletion that a receiver met."""
-    port = FakePort(read=[GONE], write=[0, GONE])
-    async with Endpoint(port) as endpoint:
-        task = await parked(endpoint.send_many(packets(1)))
-        with pytest.raises(DeviceGone):
-            endpoint.recv_nowait()
-        with pytest.raises(DeviceGone):
-            await task
-
-
-async def test_gone_at_writing_wakes_the_receiver() -> None:
-    """A receiver that waits learns of the deletion that a sender met."""
-    port = FakePort(write=[GONE])
-    async with Endpoint(port) as endpoint:
-        task = await parked(endpoint.recv())
-        port.read_script.append(GONE)
-        with pytest.raises(DeviceGone):
-            endpoint.send_many_nowait(packets(1))
-        with pytest.raises(DeviceGone):
-            await task
-
-
-async def test_gone_by_announcement_wakes_both() -> None:
-    """When the port announces the deletion, receiver and sender wake up to it."""
-    port = FakePort(write=[0])
-    async with Endpoint(port) as endpoint:
-        endpoint.events()
-        receiver = await parked(endpoint.recv())
-        sender = await parked(endpoint.send_many(packets(1)))
-        port.read_script.append(GONE)
-        port.write_script.append(GONE)
-        assert port.tell
-        port.tell(Event(EventKind.GONE))
-        assert [*await asyncio.gather(receiver, sender, return_exceptions=True)] == [GONE, GONE]
-
-
-# --- events ---------------------------------------------------------------------------------------
-
-
-async def test_events_are_streamed() -> None:
-    """events() tells every change from now on."""
-    port = FakePort()
-    async with Endpoint(port) as endpoint:
-        events = endpoint.events()
-        assert port.tell
-        port.tell(Event(EventKind.MTU, 1400))
-        port.tell(Event(EventKind.UP))
-        assert [await anext(events), await anext(events)] == [Event(EventKind.MTU, 1400), Event(EventKind.UP)]
-
-
-async def test_streams_are_independent() -> None:
-    """Two streams of events each tell everything."""
-    port = FakePort()
-    async with Endpoint(port) as endpoint:
-        first, second = endpoint.events(), endpoint.events()
-        assert port.tell
-        port.tell(Event(EventKind.UP))
-        assert await anext(first) == await anext(second) == Event(EventKind.UP)
-
-
-async def test_gone_ends_the_events() -> None:
-    """A deletion met by reading is the last event of every stream."""
-    port = FakePort(read=[GONE])
-    async with Endpoint(port) as endpoint:
-        events = endpoint.events()
-        with pytest.raises(DeviceGone):
-            endpoint.recv_nowait()
-        assert [event.kind async for event in events] == [EventKind.GONE]
-
-
-async def test_gone_is_told_once() -> None:
-    """A deletion that was announced and met again by reading is one event."""
-    port = FakePort(read=[GONE, GONE])
-    async with Endpoint(port) as endpoint:
-        events = endpoint.events()
-        assert port.tell
-        port.tell(Event(EventKind.GONE))
-        with pytest.raises(DeviceGone):
-            endpoint.recv_nowait()
-        assert [event.kind async for event in events] == [EventKind.GONE]
-
-
-async def test_events_after_the_deletion() -> None:
-    """A stream asked for after the interface is gone says so and ends."""
-    async with Endpoint(FakePort(read=[GONE])) as endpoint:
-        with pytest.raises(DeviceGone):
-            endpoint.recv_nowait()
-        assert [event.kind async for event in endpoint.events()] == [EventKind.GONE]
-
-
-async def test_events_after_close() -> None:
-    """A stream of a closed endpoint is at its end."""
+@pytest.mark.parametrize("operation", WAITING)
+async def test_after_closing_nothing_waits(operation: Callable[[Endpoint], Any]) -> None:
+    """Once closed, every waiting operation raises DeviceClosed."""
     async with Endpoint(FakePort()) as endpoint:
         pass
-    assert [event async for event in endpoint.events()] == []
+    with pytest.raises(DeviceClosed):
+        await operation(endpoint)
 
 
-async def test_a_forgotten_stream_is_not_kept() -> None:
-    """A stream that its reader dropped is not kept by the endpoint."""
+@pytest.mark.parametrize("operation", REFUSED)
+async def test_after_closing_everything_is_refused(operation: Callable[[Endpoint], Any]) -> None:
+    """Once closed, every operation that does not wait raises DeviceClosed."""
     async with Endpoint(FakePort()) as endpoint:
-        for _ in range(3):
-            endpoint.events()
-        assert len(endpoint._streams) == 0
+        pass
+    with pytest.raises(DeviceClosed):
+        operation(endpoint)
+
+
+async def test_after_closing_with_when_down_raise() -> None:
+    """Once closed, an endpoint opened with when_down="raise" says closed, not down."""
+    async with Endpoint(FakePort(), when_down="raise") as endpoint:
+        pass
+    with pytest.raises(DeviceClosed):
+        await endpoint.recv()
+
+
+async def test_after_closing_what_it_was_is_known() -> None:
+    """Once closed, an endpoint still says its name, mtu, capabilities and counters, the interface's included."""
+    port = FakePort(read=[packets(1)])
+    port.interface = InterfaceCounters(ipackets=1, ibytes=2, opackets=3, obytes=4)
+    async with Endpoint(port) as endpoint:
+        await endpoint.recv()
+    assert (endpoint.name, endpoint.mtu, endpoint.fileno()) == ("fake0", 1500, -1)
+    assert endpoint.capabilities is port.capabilities
+    assert endpoint.statistics().taken_packets == 1
+    assert endpoint.statistics().interface is port.interface
+
+
+async def test_packets_read_ahead_are_counted_at_close() -> None:
+    """Packets still held when the endpoint is closed are dropped as closed."""
+    async with Endpoint(FakePort(read=[packets(5)])) as endpoint:
+        await endpoint.recv()
+    counted = endpoint.statistics()
+    assert (counted.dropped, counted.held_packets, counted.received_packets) == ({"closed": 4}, 0, 1)
+
+
+async def test_a_cancelled_close_frees() -> None:
+    """An aclose() cancelled in the middle ends as cancelled only once the port is free."""
+    port = SlowPort()
+    task = await parked(Endpoint(port).aclose())
+    task.cancel()
+    await turns()
+    assert not task.done()
+    port.done.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert port.freed
+
+
+async def test_closing_again_waits_for_the_first() -> None:
+    """A second aclose() returns only once the first has freed the port."""
+    port = SlowPort()
+    endpoint = Endpoint(port)
+    first = await parked(endpoint.aclose())
+    second = await parked(endpoint.aclose())
+    port.done.set()
+    await asyncio.gather(first, second)
+    assert port.closes == 1
+
+
+async def test_closing_after_a_cancelled_close() -> None:
+    """An aclose() beside one that was cancelled returns once the port is free."""
+    port = SlowPort()
+    endpoint = Endpoint(port)
+    first = await parked(endpoint.aclose())
+    second = await parked(endpoint.aclose())
+    first.cancel()
+    await turns()
+    port.done.set()
+    assert isinstance((await asyncio.gather(first, return_exceptions=True))[0], asyncio.CancelledError)
+    await second
+    assert port.freed
+
+
+async def test_a_cancelled_second_close_disturbs_nobody() -> None:
+    """Cancelling a second aclose() leaves the first to finish."""
+    port = SlowPort()
+    endpoint = Endpoint(port)
+    first = await parked(endpoint.aclose())
+    second = await parked(endpoint.aclose())
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    port.done.set()
+    await first
+    assert port.freed
+
+
+async def test_a_failed_close_is_told_once() -> None:
+    """An error of the port at close reaches who closed; others find the endpoint closed."""
+    endpoint = Endpoint(BrokenPort())
+    with pytest.raises(OSError, match="cannot close"):
+        await endpoint.aclose()
+    await endpoint.aclose()
+
+
+# --- giving the descriptor away -------------------------------------------------------------------
+
+
+async def test_detach_gives_the_descriptor() -> None:
+    """detach_fd() gives the device's descriptor to the caller, open."""
+    port = PipePort()
+    fd = port.fd
+    endpoint = Endpoint(port)
+    assert endpoint.detach_fd() == fd
+    os.close(fd)
+
+
+async def test_detach_closes_the_endpoint() -> None:
+    """After detach_fd() the endpoint is closed, without closing the device."""
+    port = PipePort()
+    endpoint = Endpoint(port)
+    os.close(endpoint.detach_fd())
+    assert endpoint.closed and port.closes == 0
+
+
+async def test_detach_keeps_packets_read_ahead() -> None:
+    """Packets read ahead can be taken after detach_fd(), and then the endpoint says closed."""
+    endpoint = Endpoint(PipePort(read=[packets(3)]))
+    await endpoint.recv()
+    os.close(endpoint.detach_fd())
+    assert numbers([endpoint.recv_nowait(), await endpoint.recv()]) == [1, 2]
+    with pytest.raises(DeviceClosed):
+        endpoint.recv_nowait()
+
+
+async def test_detach_ends_waiting() -> None:
+    """A task that waits when the descriptor is given away gets DeviceClosed."""
+    endpoint = Endpoint(PipePort())
+    task = await parked(endpoint.recv())
+    os.close(endpoint.detach_fd())
+    with pytest.raises(DeviceClosed):
+        await task
+
+
+async def test_closing_after_detach() -> None:
+    """aclose() after detach_fd() returns and closes nothing."""
+    port = PipePort()
+    async with Endpoint(port) as endpoint:
+        os.close(endpoint.detach_fd())
+    assert port.closes == 0
+
+
+async def test_detach_ends_events() -> None:
+    """A stream of events ends when the descriptor is given away."""
+    endpoint = Endpoint(PipePort())
+    events = endpoint.events()
+    os.close(endpoint.detach_fd())
+    assert [event async for event in events] == []
+
+
+# --- being forgotten ------------------------------------------------------------------------------
+
+
+def test_a_forgotten_endpoint_warns() -> None:
+    """An endpoint that nobody closed says so when it is collected."""
+    endpoint = Endpoint(FakePort())
+    with pytest.warns(ResourceWarning, match="<Endpoint fake0> was never closed"):
+        del endpoint
+        gc.collect()
+
+
+def test_a_forgotten_endpoint_frees_its_port() -> None:
+    """An endpoint that nobody closed frees its port when it is collected."""
+    port = FakePort()
+    endpoint = Endpoint(port)
+    with pytest.warns(ResourceWarning):
+        del endpoint
+        gc.collect()
+    assert port.freed
+
+
+def test_a_forgotten_endpoint_frees_its_port_where_warnings_are_errors() -> None:
+    """Under ``-W error`` a forgotten endpoint frees its port all the same."""
+    port = FakePort()
+    endpoint = Endpoint(port)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        with pytest.raises(ResourceWarning):
+            endpoint.__del__()
+    assert port.freed
+    asyncio.run(endpoint.aclose())
+
+
+async def test_a_closed_endpoint_is_silent() -> None:
+    """A closed endpoint is collected without a word."""
+    port = FakePort()
+    endpoint = Endpoint(port)
+    await endpoint.aclose()
+    del endpoint
+    gc.collect()
+    assert port.closes == 1
+
+
+def test_a_half_made_endpoint_is_silent() -> None:
+    """An endpoint whose making failed is collected without a word."""
+    Endpoint.__new__(Endpoint).__del__()

@@ -1,0 +1,149 @@
+"""What both directions of an endpoint share: the port they stand on, and what happens to it."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from typing import ClassVar
+
+from ..errors import DeviceDown
+from .events import Event, EventKind, EventStream
+from .port import Capabilities, ClosedPort, Port
+
+__all__ = ["BATCH", "Attachment"]
+
+BATCH = 64
+"""Packets that go one way before the loop gets a turn, at most."""
+
+
+class Attachment:
+    """
+    A program's hold on a device.
+
+    Nothing on the way of a packet asks whether the endpoint is closed: after close the port is a
+    ClosedPort, whose every operation raises.
+    """
+
+    kind: ClassVar[str] = "endpoint"
+    """``tun``, ``tap``, or what else carries the packets."""
+
+    __slots__ = (
+        "__weakref__",
+        "_burst",
+        "_deleted",
+        "_drained",
+        "_dropped",
+        "_port",
+        "_raise_down",
+        "_sent_bytes",
+        "_sent_packets",
+        "_streams",
+        "_taken_bytes",
+        "_taken_packets",
+        "_watching",
+    )
+
+    def __init__(self, port: Port, *, raise_down: bool) -> None:
+        self._port = port
+        self._raise_down = raise_down
+        self._deleted = False
+        self._watching = False
+        self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
+        self._dropped: Counter[str] | None = None  # made at the first drop
+        self._drained = False  # the last read left nothing: wait before trying again
+        self._burst = 0  # packets sent since the loop had a turn
+        self._taken_packets = self._taken_bytes = 0
+        self._sent_packets = self._sent_bytes = 0
+
+    def __repr__(self) -> str:
+        state = " closed" if self.closed else ""
+        return f"<{type(self).__name__} {self._port.name}{state}>"
+
+    @property
+    def name(self) -> str:
+        """The interface's name, asked of the device, so a rename shows."""
+        self._port.refresh()
+        return self._port.name
+
+    @property
+    def mtu(self) -> int:
+        """The largest layer-3 packet the interface carries, in bytes, asked of the device."""
+        self._port.refresh()
+        return self._port.mtu
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What was asked of the device when it was opened, and what it granted."""
+        return self._port.capabilities
+
+    @property
+    def closed(self) -> bool:
+        """Whether close has begun."""
+        return isinstance(self._port, ClosedPort)
+
+    def fileno(self) -> int:
+        """
+        Return a file descriptor for poll() and its kin: readable while the device has packets.
+
+        The endpoint keeps owning it. Packets that recv() or ``async for`` read ahead are not
+        seen by poll(): before polling, take packets with recv_nowait() until it would block.
+        -1 once closed.
+        """
+        return self._port.fileno()
+
+    def events(self) -> EventStream:
+        """
+        Return the interface's changes from now on: ``async for event in tun.events()``.
+
+        Call it in the event loop. Streams are independent of each other and end with the endpoint.
+        """
+        stream = EventStream(self._port.name)
+        if self.closed:
+            stream.end()
+        elif self._deleted:
+            stream.publish(Event(EventKind.GONE))
+        else:
+            self._streams.add(stream)
+            self._watch()
+        return stream
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _check_up(self) -> None:
+        """Raise DeviceDown if that is what the owner asked for."""
+        if self._raise_down:
+            self._watch()
+            if not self._port.is_up():
+                raise DeviceDown(f"{self._port.name}: the interface is down")
+
+    def _drop(self, reason: str, count: int) -> None:
+        if count:
+            if self._dropped is None:
+                self._dropped = Counter()
+            self._dropped[reason] += count
+
+    def _watch(self) -> None:
+        if not self._watching:
+            self._watching = True
+            self._port.watch(self._tell)
+
+    def _tell(self, event: Event) -> None:
+        """Take note of a change of the interface."""
+        for stream in self._streams:
+            stream.publish(event)
+        if event.kind is EventKind.DOWN and self._raise_down:
+            self._port.readable.wake()
+        elif event.kind is EventKind.GONE:
+            self._gone()
+
+    def _gone(self) -> None:
+        """Leave the loop before anybody hears of it: a deleted device polls ready for ever."""
+        port = self._port
+        port.disarm()
+        self._deleted = True
+        self._drained = False
+        port.readable.wake()
+        port.writable.wake()
+        for stream in self._streams:
+            stream.publish(Event(EventKind.GONE))
+        self._streams.clear()

@@ -1,0 +1,185 @@
+"""
+Receiving: from the device to the program.
+
+Rules for changing this file:
+
+* The ``*_nowait`` forms hold the logic; the async forms try, wait for readiness, try again.
+* No packet crosses an await. It is in the device, in ``_held``, or in the caller's hands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import math
+import time
+from collections import deque
+
+from ..errors import ConcurrencyError, DeviceGone, QueueFull, WouldBlock
+from .attachment import BATCH, Attachment
+from .iteration import BatchIterator, PacketIterator
+from .port import Port
+from .turn import turn
+
+__all__ = ["Receiving"]
+
+TIME_BUDGET = 0.001
+"""Seconds that one batch served packet by packet may keep the loop from its turn, before batches shrink."""
+
+BACK_OFF = 0.001
+"""Seconds to let the system recover after it had no memory for a packet."""
+
+
+class Receiving(Attachment):
+    """The receiving half of an endpoint."""
+
+    __slots__ = ("_held", "_limit", "_receiving", "_served_at")
+
+    def __init__(self, port: Port, *, raise_down: bool) -> None:
+        super().__init__(port, raise_down=raise_down)
+        self._held: deque[bytes] = deque()
+        self._receiving = False
+        self._limit = BATCH
+        self._served_at = math.inf
+
+    async def recv(self) -> bytes:
+        """
+        Receive the next packet.
+
+        Waits while nothing is queued, and while the interface is down. Reads ahead up to 64 packets,
+        which stay with the endpoint. Canceling is safe: no packet is lost.
+
+        Returns:
+            One whole packet: at most ``mtu`` bytes on a tun, plus the Ethernet header on a tap.
+
+        Raises:
+            DeviceClosed: If you closed the endpoint.
+            DeviceDown: If the interface is down and the endpoint was opened with ``when_down="raise"``.
+            DeviceGone: If the interface was deleted.
+            ConcurrencyError: If another task is receiving.
+
+        Modelled on tunread() in DragonFly sys/net/tun/if_tun.c and tap_dev_read() in NetBSD sys/net/if_tap.c.
+        """
+        if not self._held:
+            await self._fill()
+        return self._held.popleft()
+
+    async def recv_many(self, limit: int = BATCH) -> list[bytes]:
+        """
+        Receive what is queued: 1 to *limit* packets, oldest first.
+
+        Waits, is cancelled and raises like recv(). The loop gets a turn in every call.
+        """
+        if limit < 1:
+            raise ValueError(f"a batch has at least 1 packet, not {limit}")
+        if self._held:
+            return self._take_held(limit)
+        return await self._read(limit)
+
+    def recv_nowait(self) -> bytes:
+        """
+        Return the next packet if there is one.
+
+        Raises:
+            WouldBlock: If nothing is queued, or the interface is down.
+            DeviceClosed, DeviceDown, DeviceGone: Like recv().
+        """
+        if self._held:
+            return self._held.popleft()
+        return self.recv_many_nowait(1)[0]
+
+    def recv_many_nowait(self, limit: int = BATCH) -> list[bytes]:
+        """Return 1 to *limit* packets, oldest first; raise like recv_nowait()."""
+        if limit < 1:
+            raise ValueError(f"a batch has at least 1 packet, not {limit}")
+        batch = self._take_held(limit) if self._held else self._read_now(limit)
+        if not batch:
+            self._check_up()
+            raise WouldBlock(errno.EAGAIN, f"{self._port.name}: no packet is queued")
+        return batch
+
+    async def readable(self) -> None:
+        """Wait until recv_nowait() is worth a try; may return early. Raises like recv(), and takes nothing."""
+        if self._held:
+            await turn()
+            return
+        with _OneReader(self):
+            self._check_up()
+            await self._port.readable.wait()
+            if self.closed:
+                self._port.read_many(0)  # says so
+
+    def __aiter__(self) -> PacketIterator:
+        """Iterate over packets. A break or a cancel loses none: iterate again, and it goes on where it was."""
+        return PacketIterator(self)
+
+    def batches(self, limit: int = BATCH) -> BatchIterator:
+        """Iterate over batches of 1 to *limit* packets: the fastest way to receive."""
+        return BatchIterator(self, limit)
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    async def _fill(self) -> None:
+        """Hold at least one packet. What one batch costs the consumer decides the size of the next."""
+        elapsed = time.perf_counter() - self._served_at
+        if elapsed > TIME_BUDGET:
+            self._limit = max(1, int(self._limit * TIME_BUDGET / elapsed))
+        else:  # by doubling: a jump back to BATCH would let a slow consumer have every other batch whole
+            self._limit = min(BATCH, self._limit * 2)
+        try:
+            self._held.extend(await self._read(self._limit))
+        finally:
+            self._served_at = time.perf_counter()
+
+    async def _read(self, limit: int) -> list[bytes]:
+        """Read a batch, waiting for it. After a short batch the device is empty: wait before trying it."""
+        with _OneReader(self):
+            if not self._drained:
+                await turn()
+            while True:
+                if not self._drained:
+                    batch = self._read_now(limit)
+                    if batch:
+                        return batch
+                self._check_up()
+                if self._drained:
+                    await self._port.readable.wait()
+                    self._drained = False
+                else:
+                    await asyncio.sleep(BACK_OFF)
+
+    def _read_now(self, limit: int) -> list[bytes]:
+        try:
+            batch = self._port.read_many(limit)
+        except QueueFull:  # the kernel had no memory for it: not fatal, and not empty either
+            self._drop("no_memory", 1)
+            self._drained = False
+            return []
+        except DeviceGone:
+            self._gone()
+            raise
+        self._drained = len(batch) < limit
+        self._taken_packets += len(batch)
+        self._taken_bytes += sum(map(len, batch))
+        return batch
+
+    def _take_held(self, limit: int) -> list[bytes]:
+        held = self._held
+        return [held.popleft() for _ in range(min(limit, len(held)))]
+
+
+class _OneReader:
+    """The rule "one reader", held for as long as a task may be waiting."""
+
+    __slots__ = ("_endpoint",)
+
+    def __init__(self, endpoint: Receiving) -> None:
+        self._endpoint = endpoint
+
+    def __enter__(self) -> None:
+        if self._endpoint._receiving:
+            raise ConcurrencyError(f"{self._endpoint._port.name}: another task is already receiving")
+        self._endpoint._receiving = True
+
+    def __exit__(self, *_: object) -> None:
+        self._endpoint._receiving = False

@@ -1,0 +1,153 @@
+"""
+Sending: from the program to the device.
+
+Rules for changing this file:
+
+* The ``*_nowait`` forms hold the logic; the async forms try, wait for readiness, try again.
+* A packet is written once or not at all: no await stands between the write and its count.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+
+from ..errors import DeviceError, DeviceGone, PacketError, WouldBlock
+from .attachment import BATCH, Attachment
+from .turn import turn
+
+__all__ = ["Sending"]
+
+
+class Sending(Attachment):
+    """The sending half of an endpoint."""
+
+    __slots__ = ()  # its counters are the attachment's, for Python lays out one half of a class only
+
+    async def send(self, packet: bytes) -> None:
+        """
+        Send one packet.
+
+        Waits while the device has no room; tun and tap devices always have, as the drivers' write does
+        not sleep. A cancelled send was either written once or not at all.
+
+        Raises:
+            DeviceClosed: If you closed the endpoint.
+            DeviceDown: If the interface is down.
+            DeviceGone: If the interface was deleted.
+            PacketTooBig: If the packet is longer than the interface carries.
+            PacketError: If it is shorter than its header.
+            UnsupportedFamily: If it is neither IPv4 nor IPv6 (tun).
+            ConcurrencyError: If another task waits for room.
+
+        Modelled on tunwrite() in DragonFly sys/net/tun/if_tun.c and tap_dev_write() in NetBSD sys/net/if_tap.c.
+        """
+        await self.send_many((packet,))
+
+    async def send_many(self, batch: Sequence[bytes], *, drop: bool = False) -> None:
+        """
+        Send packets in order.
+
+        Waits like send(), and lets the loop have a turn every 64 packets. If cancelled in between, a front
+        part of the batch was sent, each packet once.
+
+        Args:
+            batch: The packets. All are checked before the first is sent: if one is unfit, none is sent.
+            drop: For whoever forwards what others sent: drop packets that are unfit or that the device
+                refuses, count them in ``statistics().dropped`` by reason, and send the others.
+
+        Raises:
+            As send(). ``sent`` of a DeviceError says how many packets went out before it. With *drop*
+            only the end is raised: DeviceClosed and DeviceGone.
+        """
+        if drop:
+            batch = self._fit(batch)
+        else:
+            self._check(batch)
+        start = 0
+        while start < len(batch):
+            if self._burst >= BATCH:
+                self._burst = 0
+                await turn()
+            chunk = batch if not start and len(batch) <= BATCH else batch[start : start + BATCH]
+            try:
+                sent = self._write(chunk, start)
+            except DeviceError as error:
+                if not drop or isinstance(error, DeviceGone):
+                    raise
+                self._drop(error.reason, 1)
+                batch = batch[error.sent + 1 :]
+                start = 0
+                continue
+            self._burst += sent
+            start += sent
+            if not sent:
+                await self._port.writable.wait()
+
+    def send_nowait(self, packet: bytes) -> None:
+        """
+        Send one packet now.
+
+        Raises:
+            WouldBlock: If the device has no room.
+            As send() otherwise.
+        """
+        self.send_many_nowait((packet,))
+
+    def send_many_nowait(self, batch: Sequence[bytes]) -> int:
+        """
+        Send packets from the front of *batch* until the device has no room, and return how many.
+
+        Raises:
+            WouldBlock: If not even the first could be sent.
+            As send_many() otherwise.
+        """
+        self._check(batch)
+        sent = self._write(batch, 0)
+        if batch and not sent:
+            raise WouldBlock(errno.EAGAIN, f"{self._port.name}: no room to send")
+        return sent
+
+    async def writable(self) -> None:
+        """Wait until send_nowait() is worth a try; may return early. On a device that is down, waits for up."""
+        await self._port.writable.wait()
+        if self.closed:
+            self._port.write_many(())  # says so
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _write(self, batch: Sequence[bytes], start: int) -> int:
+        """Write what fits of *batch*, which begins at index *start* of what the caller sends."""
+        try:
+            sent = self._port.write_many(batch)
+        except DeviceError as error:
+            self._count_sent(batch[: error.sent])
+            error.sent += start
+            if isinstance(error, DeviceGone):
+                self._gone()
+            raise
+        self._count_sent(batch if sent == len(batch) else batch[:sent])
+        return sent
+
+    def _count_sent(self, batch: Sequence[bytes]) -> None:
+        self._sent_packets += len(batch)
+        self._sent_bytes += sum(map(len, batch))
+
+    def _fit(self, batch: Sequence[bytes]) -> Sequence[bytes]:
+        """Return the packets that are fit for the device; drop and count the others."""
+        try:
+            self._check(batch)
+            return batch
+        except (DeviceError, PacketError):
+            return [packet for packet in batch if self._is_fit(packet)]
+
+    def _is_fit(self, packet: bytes) -> bool:
+        try:
+            self._check((packet,))
+        except (DeviceError, PacketError) as error:
+            self._drop(error.reason, 1)
+            return False
+        return True
+
+    def _check(self, batch: Sequence[bytes]) -> None:
+        """Raise if a packet is unfit for the device. Without a rule of its own a medium carries anything."""
