@@ -8,12 +8,9 @@ their own, so a break, a cancel or a second iterator loses nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from ..errors import DeviceClosed
-
-if TYPE_CHECKING:
-    from .receiving import Receiving
 
 __all__ = ["BatchIterator", "PacketIterator"]
 
@@ -25,11 +22,11 @@ class PacketIterator:
     Ends when the endpoint is closed; raises DeviceGone when the device is deleted.
     """
 
-    __slots__ = ("_endpoint", "_pop")
+    __slots__ = ("_fill", "_pop")
 
-    def __init__(self, endpoint: Receiving) -> None:
-        self._endpoint = endpoint
-        self._pop = endpoint._held.popleft
+    def __init__(self, pop: Callable[[], bytes], fill: Callable[[], Awaitable[None]]) -> None:
+        self._pop = pop  # takes a packet that was read ahead; IndexError if there is none
+        self._fill = fill  # waits until there is one
 
     def __aiter__(self) -> PacketIterator:
         return self
@@ -41,7 +38,7 @@ class PacketIterator:
         except IndexError:
             pass
         try:
-            await self._endpoint._fill()
+            await self._fill()
         except DeviceClosed:
             raise StopAsyncIteration from None
         return self._pop()
@@ -50,12 +47,12 @@ class PacketIterator:
 class BatchIterator:
     """``async for batch in endpoint.batches()``: lists of 1 to *limit* packets; ends like PacketIterator."""
 
-    __slots__ = ("_endpoint", "_limit")
+    __slots__ = ("_limit", "_recv_many")
 
-    def __init__(self, endpoint: Receiving, limit: int) -> None:
+    def __init__(self, recv_many: Callable[[int], Awaitable[list[bytes]]], limit: int) -> None:
         if limit < 1:
             raise ValueError(f"a batch has at least 1 packet, not {limit}")
-        self._endpoint = endpoint
+        self._recv_many = recv_many
         self._limit = limit
 
     def __aiter__(self) -> BatchIterator:
@@ -63,6 +60,6 @@ class BatchIterator:
 
     async def __anext__(self) -> list[bytes]:
         try:
-            return await self._endpoint.recv_many(self._limit)
+            return await self._recv_many(self._limit)
         except DeviceClosed:
             raise StopAsyncIteration from None

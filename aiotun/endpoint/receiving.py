@@ -111,11 +111,11 @@ class Receiving(Attachment):
 
     def __aiter__(self) -> PacketIterator:
         """Iterate over packets. A break or a cancel loses none: iterate again, and it goes on where it was."""
-        return PacketIterator(self)
+        return PacketIterator(self._held.popleft, self._fill)
 
     def batches(self, limit: int = BATCH) -> BatchIterator:
         """Iterate over batches of 1 to *limit* packets: the fastest way to receive."""
-        return BatchIterator(self, limit)
+        return BatchIterator(self.recv_many, limit)
 
     # --- inside -----------------------------------------------------------------------------------
 

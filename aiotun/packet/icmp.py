@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 from attrs import field, frozen
 
@@ -84,17 +84,22 @@ class ICMPView(View):
 
 
 @frozen
-class ICMP:
+class Message:
     """
-    An ICMP message that makes sense.
+    What ICMP and ICMPv6 messages have in common: the same words, and echo under different numbers.
 
     Raises:
         PacketError: If a field is out of range, with reason ``bad_value``.
         TypeError: If a field is of the wrong type.
     """
 
+    REQUEST: ClassVar[int]
+    """The type of an echo request."""
+    REPLY: ClassVar[int]
+    """The type of an echo reply."""
+
     type: int = field(validator=uint(8))
-    """What the message is, ``ICMPType``."""
+    """What the message is: ``ICMPType``, or ``ICMPv6Type``."""
     code: int = field(default=0, validator=uint(8))
     """Which kind of it."""
     rest: int = field(default=0, validator=uint(32))
@@ -105,12 +110,12 @@ class ICMP:
     @classmethod
     def echo_request(cls, identifier: int, sequence: int, payload: bytes = b"") -> Self:
         """Return an echo request."""
-        return cls(ICMPType.ECHO_REQUEST, 0, echo_word(identifier, sequence), payload)
+        return cls(cls.REQUEST, 0, echo_word(identifier, sequence), payload)
 
     @classmethod
     def echo_reply(cls, identifier: int, sequence: int, payload: bytes = b"") -> Self:
         """Return an echo reply."""
-        return cls(ICMPType.ECHO_REPLY, 0, echo_word(identifier, sequence), payload)
+        return cls(cls.REPLY, 0, echo_word(identifier, sequence), payload)
 
     @property
     def identifier(self) -> int:
@@ -121,6 +126,20 @@ class ICMP:
     def sequence(self) -> int:
         """Of an echo: its number."""
         return self.rest & 0xFFFF
+
+
+@frozen
+class ICMP(Message):
+    """
+    An ICMP message that makes sense.
+
+    Raises:
+        PacketError: If a field is out of range, with reason ``bad_value``.
+        TypeError: If a field is of the wrong type.
+    """
+
+    REQUEST = ICMPType.ECHO_REQUEST
+    REPLY = ICMPType.ECHO_REPLY
 
     @classmethod
     def parse(cls, message: Buffer, *, verify: bool = True) -> Self:

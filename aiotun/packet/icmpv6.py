@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Self
 
-from attrs import field, frozen
+from attrs import frozen
 
 from .checksum import checksum, pseudo_sum, transport_checksum_ok
+from .icmp import Message
 from .ipv6 import IPv6View
 from .protocols import ICMPv6Type, Protocol
-from .value import AddressLike, check_transport, echo_word, from_view, packed_pair, to_bytes, uint
+from .value import AddressLike, check_transport, from_view, packed_pair
 from .view import Buffer, View, u8, u16, u32
 
 __all__ = ["ICMPv6", "ICMPv6View"]
@@ -65,7 +66,7 @@ class ICMPv6View(View):
 
 
 @frozen
-class ICMPv6:
+class ICMPv6(Message):
     """
     An ICMPv6 message that makes sense.
 
@@ -74,34 +75,8 @@ class ICMPv6:
         TypeError: If a field is of the wrong type.
     """
 
-    type: int = field(validator=uint(8))
-    """What the message is, ``ICMPv6Type``."""
-    code: int = field(default=0, validator=uint(8))
-    """Which kind of it."""
-    rest: int = field(default=0, validator=uint(32))
-    """The second word, whose meaning depends on the type."""
-    payload: bytes = field(default=b"", converter=to_bytes)
-    """What follows: echoed bytes, or the quoted packet."""
-
-    @classmethod
-    def echo_request(cls, identifier: int, sequence: int, payload: bytes = b"") -> Self:
-        """Return an echo request."""
-        return cls(ICMPv6Type.ECHO_REQUEST, 0, echo_word(identifier, sequence), payload)
-
-    @classmethod
-    def echo_reply(cls, identifier: int, sequence: int, payload: bytes = b"") -> Self:
-        """Return an echo reply."""
-        return cls(ICMPv6Type.ECHO_REPLY, 0, echo_word(identifier, sequence), payload)
-
-    @property
-    def identifier(self) -> int:
-        """Of an echo: what the messages of one sender have in common."""
-        return self.rest >> 16
-
-    @property
-    def sequence(self) -> int:
-        """Of an echo: its number."""
-        return self.rest & 0xFFFF
+    REQUEST = ICMPv6Type.ECHO_REQUEST
+    REPLY = ICMPv6Type.ECHO_REPLY
 
     @classmethod
     def parse(cls, message: Buffer, src: AddressLike | None = None, dst: AddressLike | None = None) -> Self:

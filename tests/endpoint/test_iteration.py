@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from aiotun.endpoint import BatchIterator, Endpoint, PacketIterator
+from aiotun.endpoint import Endpoint
 from aiotun.errors import DeviceClosed, DeviceError, DeviceGone
 from aiotun.testing.expect import parked
 
@@ -93,7 +93,7 @@ async def test_an_iterator_outlives_a_cancel() -> None:
 async def test_an_iterator_is_its_own() -> None:
     """An iterator can be iterated over: it is itself."""
     async with Endpoint(FakePort()) as endpoint:
-        packets, batches = PacketIterator(endpoint), BatchIterator(endpoint, 64)
+        packets, batches = aiter(endpoint), endpoint.batches()
         assert aiter(packets) is packets
         assert aiter(batches) is batches
 
