@@ -45,6 +45,7 @@ def _unshare(flags: int) -> None:
 
 def _become_root_of_a_user_namespace() -> None:
     uid, gid = os.geteuid(), os.getegid()
+    os.environ["LOGNAME"] = f"uid-{uid}"  # in there we are called root, whose temporary directory is not ours
     _unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
