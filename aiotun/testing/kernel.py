@@ -6,6 +6,7 @@ They make interfaces in the network namespace the process is in: run them in one
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -35,7 +36,8 @@ class KernelRig(Rig):
         self._out = _packet_socket(self._name)
         self._in = _packet_socket(self._name)
         self._in.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        self._in.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
+        with contextlib.suppress(PermissionError):  # root of a user namespace may not; what there is will do
+            self._in.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
         self._ready = FdReadiness("receiving on the network side", self._in.fileno())
 
     def output(self, batch: list[bytes]) -> None:
