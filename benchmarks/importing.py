@@ -27,7 +27,9 @@ def main() -> None:
     both = [(cost("asyncio"), cost("asyncio, aiotun")) for _ in range(pairs)]
     without, with_aiotun = (statistics.median(column) for column in zip(*both, strict=True))
     print(f"import asyncio          {without:6.1f} ms")
-    print(f"import asyncio, aiotun  {with_aiotun:6.1f} ms: {with_aiotun - without:.1f} ms more, median of {pairs} pairs")
+    print(
+        f"import asyncio, aiotun  {with_aiotun:6.1f} ms: {with_aiotun - without:.1f} ms more, median of {pairs} pairs"
+    )
 
 
 if __name__ == "__main__":

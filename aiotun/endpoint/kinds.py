@@ -93,7 +93,7 @@ class Tun(_Interface):
 
     def _check_packet(self, packet: bytes) -> None:
         if not packet:
-            raise PacketError(f"{self._port.name}: packet is empty")
+            raise PacketError(f"{self._port.name}: packet is empty", reason="short_header")
         family = FAMILIES.get(packet[0] >> 4)
         if family is None:
             raise UnsupportedFamily(
@@ -101,7 +101,10 @@ class Tun(_Interface):
             )
         name, header = family
         if len(packet) < header:
-            raise PacketError(f"{self._port.name}: packet is {_bytes(len(packet))}, an {name} header alone is {header}")
+            raise PacketError(
+                f"{self._port.name}: packet is {_bytes(len(packet))}, an {name} header alone is {header}",
+                reason="short_header",
+            )
         self._check_size(len(packet), "packet")
 
 
@@ -116,7 +119,8 @@ class Tap(_Interface):
     def _check_packet(self, packet: bytes) -> None:
         if len(packet) < ETHERNET_HEADER:
             raise PacketError(
-                f"{self._port.name}: frame is {_bytes(len(packet))}, an Ethernet header alone is {ETHERNET_HEADER}"
+                f"{self._port.name}: frame is {_bytes(len(packet))}, an Ethernet header alone is {ETHERNET_HEADER}",
+                reason="short_header",
             )
         self._check_size(max(len(packet) - link_header(packet), 0), "packet in the frame")
 
