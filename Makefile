@@ -30,6 +30,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/iterate.py
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/fairness.py
+	$(BIN)/python benchmarks/importing.py
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
