@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..endpoint import Event, InterfaceCounters, Port
+from ..endpoint import Event, EventKind, InterfaceCounters, Port, Readiness
 from ..errors import DeviceError
 from .device import Device
 
@@ -27,7 +27,9 @@ class DevicePort(Port):
         self.name = device.name
         self.mtu = device.mtu
         self.readable = device.readable
-        self.writable = device.writable
+        # The device is always writable, to be told EHOSTDOWN; an endpoint's sender wants to know when it is not.
+        self.writable = Readiness(f"sending to {device.name}", level=device.up)
+        device.listen(self._changed)
 
     def fileno(self) -> int:
         return self._device.fileno()
@@ -51,7 +53,8 @@ class DevicePort(Port):
 
     def watch(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
-        self._device.listen(tell)
+        if self._device.going:
+            tell(Event(EventKind.GONE))
 
     def disarm(self) -> None:
         """Nothing to leave: an in-process device wakes its reader itself."""
@@ -60,10 +63,18 @@ class DevicePort(Port):
         self.close_now()
 
     def close_now(self) -> None:
-        if self._tell is not None:
-            self._device.unlisten(self._tell)
+        self._device.unlisten(self._changed)
         self._device.close()
         self._closed(self._device)
 
     def detach(self) -> int:
         raise DeviceError(f"{self.name}: an in-process device has no file descriptor to give away")
+
+    def _changed(self, event: Event) -> None:
+        self.refresh()
+        if event.kind is EventKind.DOWN:
+            self.writable.clear()
+        elif event.kind in (EventKind.UP, EventKind.GONE):
+            self.writable.set()
+        if self._tell is not None:
+            self._tell(event)

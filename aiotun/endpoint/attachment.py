@@ -6,7 +6,7 @@ import weakref
 from collections import Counter
 from typing import ClassVar
 
-from ..errors import DeviceDown
+from ..errors import DeviceDown, DeviceGone
 from .events import Event, EventKind, EventStream
 from .port import Capabilities, ClosedPort, Port
 
@@ -86,7 +86,8 @@ class Attachment:
         Return a file descriptor for poll() and its kin: readable while the device has packets.
 
         The endpoint keeps owning it. Packets that recv() or ``async for`` read ahead are not
-        seen by poll(): before polling, take packets with recv_nowait() until it would block.
+        seen by poll(): before polling, take packets with recv_nowait() until it would block. In the
+        event loop that receives from the endpoint use readable(): a loop watches a descriptor once.
         -1 once closed.
         """
         return self._port.fileno()
@@ -116,6 +117,11 @@ class Attachment:
             if not self._port.is_up():
                 raise DeviceDown(f"{self._port.name}: the interface is down")
 
+    def _check_alive(self) -> None:
+        """Raise DeviceGone if the device is known to be deleted: it must not be watched again."""
+        if self._deleted and not self.closed:
+            raise DeviceGone(f"{self._port.name}: the interface was deleted")
+
     def _drop(self, reason: str, count: int) -> None:
         if count:
             if self._dropped is None:
@@ -123,9 +129,17 @@ class Attachment:
             self._dropped[reason] += count
 
     def _watch(self) -> None:
-        if not self._watching:
+        """Hear of changes from now on; weakly, so that a forgotten endpoint is still collected."""
+        if not self._watching and not self._deleted:
+            heard = weakref.WeakMethod(self._tell)
+
+            def tell(event: Event) -> None:
+                method = heard()
+                if method is not None:
+                    method(event)
+
+            self._port.watch(tell)
             self._watching = True
-            self._port.watch(self._tell)
 
     def _tell(self, event: Event) -> None:
         """Take note of a change of the interface."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import warnings
 from types import TracebackType
 from typing import Literal, Self
 
+from ..errors import DeviceError
+from .attachment import BATCH
 from .port import ClosedPort, Port
 from .receiving import Receiving
 from .sending import Sending
@@ -14,6 +17,9 @@ from .statistics import Statistics
 from .turn import turn
 
 __all__ = ["Endpoint", "WhenDown"]
+
+DISCARD = 64
+"""Batches read and dropped at close, at most: a flood must not hold it up."""
 
 WhenDown = Literal["wait", "raise"]
 """What receiving does while the interface is down: wait until it is up, or raise DeviceDown, the drivers' EHOSTDOWN."""
@@ -30,6 +36,8 @@ class Endpoint(Receiving, Sending):
     __slots__ = ("_closed",)
 
     def __init__(self, port: Port, *, when_down: WhenDown = "wait") -> None:
+        if when_down not in ("wait", "raise"):
+            raise ValueError(f'when_down is "wait" or "raise", not {when_down!r}')
         super().__init__(port, raise_down=when_down == "raise")
         self._closed: asyncio.Future[None] | None = None
 
@@ -56,13 +64,14 @@ class Endpoint(Receiving, Sending):
         """
         if not self.closed:
             loop = asyncio.get_running_loop()
-            port = self._retire(ClosedPort(self._port))
+            self._discard()
+            closed = ClosedPort(self._port)
+            port = self._retire(closed)
             self._closed = loop.create_future()
-            self._drop("closed", len(self._held))
-            self._held.clear()
             try:
                 await port.aclose()
             finally:
+                closed.keep(port.counters())
                 self._closed.set_result(None)
         elif self._closed is not None and not self._closed.done():
             await asyncio.shield(self._closed)
@@ -97,6 +106,17 @@ class Endpoint(Receiving, Sending):
                 warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
             finally:  # a warning may be an error
                 port.close_now()
+
+    def _discard(self) -> None:
+        """Drop and count what nobody will receive: what was read ahead, and what the device still has queued."""
+        self._drop("closed", len(self._held))
+        self._held.clear()
+        with contextlib.suppress(DeviceError):
+            for _ in range(DISCARD):
+                batch = self._read_now(BATCH)
+                self._drop("closed", len(batch))
+                if self._drained:
+                    break
 
     def _retire(self, closed: ClosedPort) -> Port:
         """Close towards the application, and return the port, which has left the loop."""

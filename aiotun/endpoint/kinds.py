@@ -16,6 +16,7 @@ Adopt = Callable[[int, Literal["tun", "tap"]], Port]
 
 ETHERNET_HEADER = 14
 VLAN_TAG = 4
+MAX_TAGS = 2
 VLAN_TYPES = (b"\x81\x00", b"\x88\xa8")  # IEEE 802.1Q and 802.1ad
 
 # First nibble of the packet -> the family's name and its shortest header (RFC 791, RFC 8200), in bytes.
@@ -67,6 +68,8 @@ class _Interface(Endpoint):
         """
         if not batch:
             return
+        if type(batch) not in (list, tuple) or set(map(type, batch)) != {bytes}:
+            self._check_types(batch)
         sizes = list(map(len, batch))
         if max(sizes) > self._port.mtu + self.header:
             self._port.refresh()  # it may have been raised since we last asked
@@ -74,6 +77,14 @@ class _Interface(Endpoint):
             return
         for packet in batch:
             self._check_packet(packet)
+
+    def _check_types(self, batch: object) -> None:
+        """Raise TypeError unless every packet is bytes: a buffer that changes after it was sent is no packet."""
+        if not isinstance(batch, Sequence):
+            raise TypeError(f"{self._port.name}: a batch is a list of packets, not {type(batch).__name__}")
+        for packet in batch:
+            if not isinstance(packet, bytes):
+                raise TypeError(f"{self._port.name}: a packet is bytes, not {type(packet).__name__}")
 
     def _check_packet(self, packet: bytes) -> None:
         raise NotImplementedError
@@ -128,7 +139,7 @@ class Tap(_Interface):
 def link_header(frame: bytes) -> int:
     """Return the bytes in front of the frame's layer-3 packet: a VLAN tag is not part of what the mtu counts."""
     header = ETHERNET_HEADER
-    while frame[header - 2 : header] in VLAN_TYPES:
+    while header < ETHERNET_HEADER + MAX_TAGS * VLAN_TAG and frame[header - 2 : header] in VLAN_TYPES:
         header += VLAN_TAG
     return header
 

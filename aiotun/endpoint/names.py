@@ -25,6 +25,8 @@ def check_name(name: str) -> str:
             kernel takes for white space in it, or a ``%`` that is not one ``%d``. Modelled on
             dev_valid_name() in Linux net/core/dev.c.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"an interface's name is text, not {type(name).__name__}")
     problem = _problem(name)
     if problem:
         raise ValueError(f"{name!r} cannot name an interface: {problem}")

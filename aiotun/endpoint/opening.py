@@ -24,13 +24,18 @@ class Opening(Generic[E]):
     def __init__(self, open: Callable[[], Awaitable[E]]) -> None:
         self._open = open
         self._endpoint: E | None = None
+        self._used = False
 
     def __await__(self) -> Generator[Any, Any, E]:
-        return self._open().__await__()
+        return self._once().__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"nothing is open yet, so there is no {name!r}: write `tun = await open_tun(...)` "
+            f"or `async with open_tun(...) as tun:`"
+        )
 
     async def __aenter__(self) -> E:
-        if self._endpoint is not None:
-            raise RuntimeError("this opening was entered already; call open_tun() or open_tap() again")
         self._endpoint = await self
         return self._endpoint
 
@@ -39,3 +44,10 @@ class Opening(Generic[E]):
     ) -> None:
         assert self._endpoint is not None  # __aenter__ set it
         await self._endpoint.aclose()
+
+    async def _once(self) -> E:
+        if self._used:
+            raise RuntimeError("this opening was used already; call open_tun() or open_tap() again")
+        endpoint = await self._open()
+        self._used = True
+        return endpoint

@@ -146,6 +146,10 @@ class ClosedPort(Port):
     def counters(self) -> InterfaceCounters | None:
         return self._counters
 
+    def keep(self, counters: InterfaceCounters | None) -> None:
+        """Keep the interface's last word, if it had one after it was closed."""
+        self._counters = counters or self._counters
+
     def watch(self, tell: Callable[[Event], None]) -> None:
         self._refuse()
 

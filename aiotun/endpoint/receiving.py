@@ -104,6 +104,7 @@ class Receiving(Attachment):
             await turn()
             return
         with _OneReader(self):
+            self._check_alive()
             self._check_up()
             await self._port.readable.wait()
             if self.closed:

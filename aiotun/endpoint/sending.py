@@ -64,25 +64,25 @@ class Sending(Attachment):
             batch = self._fit(batch)
         else:
             self._check(batch)
-        start = 0
-        while start < len(batch):
+        at = 0
+        while at < len(batch):
             if self._burst >= BATCH:
                 self._burst = 0
                 await turn()
-            chunk = batch if not start and len(batch) <= BATCH else batch[start : start + BATCH]
+            chunk = batch if not at and len(batch) <= BATCH else batch[at : at + BATCH]
             try:
-                sent = self._write(chunk, start)
+                sent = self._write(chunk, at)
             except DeviceError as error:
+                self._burst += error.sent - at + 1  # a refusal takes its time too
                 if not drop or isinstance(error, DeviceGone):
                     raise
                 self._drop(error.reason, 1)
-                batch = batch[error.sent + 1 :]
-                start = 0
+                at = error.sent + 1
                 continue
             self._burst += sent
-            start += sent
+            at += sent
             if not sent:
-                await self._port.writable.wait()
+                await self._wait_for_room()
 
     def send_nowait(self, packet: bytes) -> None:
         """
@@ -110,11 +110,17 @@ class Sending(Attachment):
 
     async def writable(self) -> None:
         """Wait until send_nowait() is worth a try; may return early. On a device that is down, waits for up."""
-        await self._port.writable.wait()
+        await self._wait_for_room()
         if self.closed:
             self._port.write_many(())  # says so
 
     # --- inside -----------------------------------------------------------------------------------
+
+    async def _wait_for_room(self) -> None:
+        self._watch()  # a kernel device that is deleted while it is down wakes readers only
+        self._check_alive()
+        await self._port.writable.wait()
+        self._check_alive()
 
     def _write(self, batch: Sequence[bytes], start: int) -> int:
         """Write what fits of *batch*, which begins at index *start* of what the caller sends."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 
-__all__ = ["Addresses", "addresses", "hardware_address"]
+__all__ = ["Addresses", "addresses", "hardware_address", "positive"]
 
 Address = str | IPv4Interface | IPv6Interface
 Addresses = Address | Iterable[Address]
@@ -19,14 +19,32 @@ def addresses(given: Addresses) -> list[IPv4Interface | IPv6Interface]:
     Raises:
         ValueError: If one is not an address, or has no prefix length.
     """
-    several = [given] if isinstance(given, str | IPv4Interface | IPv6Interface) else list(given)
+    several = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
     return [_address(one) for one in several]
 
 
 def _address(given: Address) -> IPv4Interface | IPv6Interface:
-    if isinstance(given, str) and "/" not in given:
-        raise ValueError(f"address {given!r} has no prefix length; write {given}/24, or the length of your network")
+    if not isinstance(given, str | IPv4Address | IPv6Address):
+        raise TypeError(f'an address is text like "10.8.0.2/24", not {type(given).__name__}')
+    if "/" not in str(given):
+        raise ValueError(f"address '{given}' has no prefix length; write {given}/24, or the length of your network")
     return ip_interface(given)
+
+
+def positive(what: str, number: int | None) -> int | None:
+    """
+    Return *number* if it is one above 0, or None.
+
+    Raises:
+        ValueError, TypeError: If it is not.
+    """
+    if number is None:
+        return None
+    if not isinstance(number, int):
+        raise TypeError(f"{what} is a number, not {type(number).__name__}")
+    if not 0 < number < 2**31:
+        raise ValueError(f"{what} is above 0 and below 2^31, not {number}")
+    return number
 
 
 def hardware_address(mac: str | bytes | None) -> bytes | None:
@@ -40,4 +58,7 @@ def hardware_address(mac: str | bytes | None) -> bytes | None:
         return None
     from ..packet import parse_mac  # late: the packet room costs 25 ms that only this option needs
 
-    return parse_mac(mac)
+    octets = parse_mac(mac)
+    if octets[0] & 1 or not any(octets):
+        raise ValueError(f"{mac!r} cannot be an interface's address: it is a group's, or nobody's")
+    return octets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown, set_adopt
 from ..errors import DeviceError
-from .options import Addresses, addresses, hardware_address
+from .options import Addresses, addresses, hardware_address, positive
 
 if TYPE_CHECKING:
     from ..endpoint import Port
@@ -34,7 +35,7 @@ class SystemHost:
         address: Addresses = (),
         mtu: int | None = None,
         queue_length: int | None = None,
-        netns: str | None = None,
+        netns: str | os.PathLike[str] | None = None,
         up: bool = True,
         ipv6_linklocal: bool | None = None,
         when_down: WhenDown = "wait",
@@ -76,7 +77,7 @@ class SystemHost:
         mtu: int | None = None,
         mac: str | bytes | None = None,
         queue_length: int | None = None,
-        netns: str | None = None,
+        netns: str | os.PathLike[str] | None = None,
         up: bool = True,
         ipv6_linklocal: bool | None = None,
         when_down: WhenDown = "wait",
@@ -118,8 +119,8 @@ def _settings(
 
     return Settings(
         addresses=addresses(address),
-        mtu=mtu,
-        queue_length=queue_length,
+        mtu=positive("mtu", mtu),
+        queue_length=positive("queue_length", queue_length),
         mac=hardware_address(mac),
         ipv6_linklocal=ipv6_linklocal,
         up=up,
@@ -131,14 +132,16 @@ def _opening(
     kind: Literal["tun", "tap"],
     name: str,
     settings: Callable[[], Settings],
-    netns: str | None,
+    netns: str | os.PathLike[str] | None,
     when_down: WhenDown,
 ) -> Opening[E]:
     async def open() -> E:
         _check_platform()
         from ..linux import open_port
 
-        return endpoint(await open_port(kind, name, settings(), netns), when_down=when_down)
+        return endpoint(
+            await open_port(kind, name, settings(), None if netns is None else os.fspath(netns)), when_down=when_down
+        )
 
     return Opening(open)
 

@@ -84,19 +84,20 @@ def route_socket() -> Iterator[Any]:
 
 def _differences(link: Any, settings: Settings) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield what to set and how, for every setting that is not so already."""
-    if settings.mtu not in (None, link.get("mtu")):
-        yield f"mtu {settings.mtu}", {"mtu": settings.mtu}
     if settings.queue_length not in (None, link.get("txqlen")):
         yield f"queue length {settings.queue_length}", {"txqlen": settings.queue_length}
     if settings.mac is not None:
         mac = settings.mac.hex(":")
         if mac != link.get("address"):
             yield f"mac {mac}", {"address": mac}
-    if settings.ipv6_linklocal is not None:
+    # Before the mtu, for below 1280 the kernel takes IPv6 from the link, and the setting with it.
+    if settings.ipv6_linklocal is not None and _addr_gen_mode(link) is not None:
         mode = IN6_ADDR_GEN_MODE_EUI64 if settings.ipv6_linklocal else IN6_ADDR_GEN_MODE_NONE
         if mode != _addr_gen_mode(link):
             inet6 = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", mode)]}
             yield "IPv6 address generation", {"IFLA_AF_SPEC": {"attrs": [("AF_INET6", inet6)]}}
+    if settings.mtu not in (None, link.get("mtu")):
+        yield f"mtu {settings.mtu}", {"mtu": settings.mtu}
 
 
 def _addr_gen_mode(link: Any) -> int | None:

@@ -57,7 +57,9 @@ class ModeratedReadiness(FdReadiness):
             self._timer = None
 
     def _arm(self) -> None:
-        timer = self._timer_for_pause() if self._stream else None
+        # One pause a read: a task cancelled in it again and again must not be kept from the device by the next.
+        stream, self._stream = self._stream, False
+        timer = self._timer_for_pause() if stream else None
         if timer is None:
             super()._arm()
         else:
@@ -65,10 +67,14 @@ class ModeratedReadiness(FdReadiness):
             timer.start(PAUSE)
 
     def _timer_for_pause(self) -> Timer | None:
-        """Return the timer, made when first needed; None if there is no descriptor to be had for one."""
+        """Return this loop's timer, made when first needed; None if there is no descriptor to be had for one."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None and self._timer.loop is not loop:
+            self._timer.close()
+            self._timer = None
         if self._timer is None:
             with contextlib.suppress(OSError):
-                self._timer = Timer(asyncio.get_running_loop(), self.wake)
+                self._timer = Timer(loop, self.wake)
         return self._timer
 
 
@@ -83,7 +89,7 @@ class Timer:
         if self._fd < 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
-        self._loop = loop
+        self.loop = loop
         self._fired = fired
         loop.add_reader(self._fd, self._expired)
 
@@ -94,10 +100,11 @@ class Timer:
 
     def close(self) -> None:
         """Leave the loop and close the descriptor; in this order, or the number's next owner goes unheard."""
-        if not self._loop.is_closed():
-            self._loop.remove_reader(self._fd)
+        if not self.loop.is_closed():
+            self.loop.remove_reader(self._fd)
         os.close(self._fd)
 
     def _expired(self) -> None:
-        os.read(self._fd, 8)
-        self._fired()
+        with contextlib.suppress(BlockingIOError):  # started anew since the loop saw it expire
+            os.read(self._fd, 8)
+            self._fired()

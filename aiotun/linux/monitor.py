@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from ..endpoint import Event, EventKind
@@ -70,7 +71,9 @@ class Monitor:
         if not self._file.alive():
             self._tell(Event(EventKind.GONE))
             return
-        self._subscribe()
+        # Without the rights to look there, the move is the last that is heard of it.
+        with contextlib.suppress(OSError):
+            self._subscribe()
         self._tell(Event(EventKind.MOVED))
 
     def _compare(self, link: Link) -> None:

@@ -26,6 +26,8 @@ def open_namespace(netns: str) -> int:
     Raises:
         ValueError: If there is none.
     """
+    if not netns:
+        raise ValueError("a network namespace has a name, or a path")
     path = Path(netns) if "/" in netns else NAMED / netns
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

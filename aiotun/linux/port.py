@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 
 from ..endpoint import Capabilities, Event, EventKind, FdReadiness, InterfaceCounters, Port
-from ..errors import DeviceError, DeviceGone, UnsupportedFamily, device_error
+from ..errors import DeviceError, DeviceGone, QueueFull, UnsupportedFamily, device_error
 from .constants import IFF_TUN, IFF_UP, flag_names
 from .moderation import ModeratedReadiness
 from .monitor import Monitor
@@ -56,6 +56,9 @@ class KernelPort(Port):
             packets.extend(map(self._read, repeat(self._file.fd, limit), repeat(READ_SIZE)))
         except BlockingIOError:
             self.readable.emptied(len(packets))
+        except MemoryError as error:
+            if not packets:
+                raise QueueFull(f"{self.name}: no memory for a packet") from error
         except OSError as error:
             if not packets:  # otherwise it comes again at the next call, after what was read is safe
                 raise self._error(error, "receive") from error
@@ -120,7 +123,10 @@ class KernelPort(Port):
 
     async def aclose(self) -> None:
         self.disarm()
-        await in_thread(self._file.close)
+        try:
+            await in_thread(self._file.close)
+        except RuntimeError:  # no thread to be had: better late in the loop than never
+            self._file.close()
 
     def close_now(self) -> None:
         self.disarm()

@@ -127,7 +127,8 @@ def link_messages(sock: socket.socket) -> list[LinkMessage]:
         found += [
             LinkMessage(_link(payload), kind == RTM_DELLINK)
             for kind, payload in _messages(buffer)
-            if kind in (RTM_NEWLINK, RTM_DELLINK)
+            # Other families speak of a role: AF_BRIDGE says "deleted" of a port that left its bridge.
+            if kind in (RTM_NEWLINK, RTM_DELLINK) and payload[0] == socket.AF_UNSPEC
         ]
 
 

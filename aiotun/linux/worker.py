@@ -24,13 +24,25 @@ async def in_thread(function: Callable[[], T], *, discard: Callable[[T], object]
 
     A cancel is raised only after the thread ended; a result nobody will get is given to *discard*.
     """
+    outcome = _Outcome(function)
+    cancelled = await _joined(outcome.run)
+    if cancelled is None:
+        return outcome.get()
+    if outcome.error is None:
+        await _joined(lambda: discard(outcome.get()))
+    raise cancelled
+
+
+async def _joined(target: Callable[[], object]) -> asyncio.CancelledError | None:
+    """Run *target* in a thread until its end, and return the last cancel that came meanwhile."""
     loop = asyncio.get_running_loop()
     ended = loop.create_future()
-    outcome = _Outcome(function)
 
     def run() -> None:
-        outcome.run()
-        loop.call_soon_threadsafe(ended.set_result, None)
+        try:
+            target()
+        finally:
+            loop.call_soon_threadsafe(ended.set_result, None)
 
     thread = threading.Thread(target=run, name="aiotun")
     thread.start()
@@ -41,11 +53,7 @@ async def in_thread(function: Callable[[], T], *, discard: Callable[[T], object]
         except asyncio.CancelledError as error:
             cancelled = error
     thread.join()
-    if cancelled is None:
-        return outcome.get()
-    if outcome.error is None:
-        discard(outcome.get())
-    raise cancelled
+    return cancelled
 
 
 def run_in_thread(function: Callable[[], T]) -> T:

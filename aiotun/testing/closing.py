@@ -75,6 +75,17 @@ async def after_close_everything_is_refused(make: MakeRig) -> None:
                 await waiting
 
 
+async def close_counts_what_is_queued(make: MakeRig) -> None:
+    """Packets that nobody received before close are counted as ``closed``, wherever they waited."""
+    async with make() as rig:
+        rig.output([rig.packet(number) for number in range(5)])
+        await rig.endpoint.recv()
+        rig.output([rig.packet(number) for number in range(5, 10)])
+        await rig.endpoint.aclose()
+        dropped = rig.endpoint.statistics().dropped
+        expect(dropped == {"closed": 9}, f"dropped: {dropped}")
+
+
 async def close_is_idempotent(make: MakeRig) -> None:
     """aclose() may be called again, and by several tasks at once."""
     async with make() as rig:
@@ -148,6 +159,7 @@ CHECKS = (
     close_ends_iteration_quietly,
     close_ends_events,
     after_close_everything_is_refused,
+    close_counts_what_is_queued,
     close_is_idempotent,
     close_works_after_deletion,
     the_name_is_free_at_once,

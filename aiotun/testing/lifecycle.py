@@ -27,6 +27,25 @@ async def sending_while_down_is_refused(make: MakeRig) -> None:
         expect(numbers(rig, await rig.input(1)) == [1], "the stack saw something else")
 
 
+async def writable_waits_for_up(make: MakeRig) -> None:
+    """writable() on an interface that is down waits until it is up."""
+    async with make() as rig:
+        rig.set_up(False)
+        task = await parked(rig.endpoint.writable())
+        rig.set_up(True)
+        await task
+
+
+async def deletion_ends_a_waiting_writable(make: MakeRig) -> None:
+    """A writable() that waits on an interface that is down raises DeviceGone when it is deleted."""
+    async with make() as rig:
+        rig.set_up(False)
+        task = await parked(rig.endpoint.writable())
+        rig.delete()
+        with expect_error(DeviceGone, rig.endpoint.name):
+            await task
+
+
 async def recv_waits_while_down(make: MakeRig) -> None:
     """recv() waits through down and up, and returns the packet that comes then."""
     async with make() as rig:
@@ -131,6 +150,8 @@ async def events_tell_what_happens(make: MakeRig) -> None:
 
 CHECKS = (
     sending_while_down_is_refused,
+    writable_waits_for_up,
+    deletion_ends_a_waiting_writable,
     recv_waits_while_down,
     down_keeps_what_is_queued,
     when_down_raise_refuses_at_once,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from ..errors import PacketError, PacketTooBig, UnsupportedFamily
-from .expect import expect, expect_error, numbers
+import asyncio
+import contextlib
+
+from ..errors import DeviceDown, PacketError, PacketTooBig, UnsupportedFamily
+from .expect import expect, expect_error, numbers, turns
 from .rig import MakeRig
 
 __all__ = ["CHECKS"]
@@ -76,6 +79,28 @@ async def a_packet_shorter_than_its_header_is_refused(make: MakeRig) -> None:
             await rig.endpoint.send(b"\x45")
 
 
+async def what_is_not_bytes_is_refused(make: MakeRig) -> None:
+    """Text, or a buffer that may change later, raises TypeError, and nothing of its batch is sent."""
+    async with make() as rig:
+        for foreign in ("text", bytearray(64), memoryview(bytes(64)), 7):
+            with expect_error(TypeError, rig.endpoint.name, type(foreign).__name__):
+                await rig.endpoint.send_many([rig.packet(0), foreign])  # type: ignore[list-item]
+        with expect_error(TypeError, "generator"):
+            await rig.endpoint.send_many(rig.packet(0) for _ in range(2))  # type: ignore[arg-type]
+        expect(rig.endpoint.statistics().sent_packets == 0, "something was sent")
+
+
+async def refusals_let_others_run(make: MakeRig) -> None:
+    """A task that does nothing but send to an interface that is down still lets others have their turns."""
+    async with make() as rig:
+        rig.set_up(False)
+        other = asyncio.create_task(turns(8))
+        for _ in range(1000):
+            with contextlib.suppress(DeviceDown):
+                await rig.endpoint.send(rig.packet(0))
+        expect(other.done(), "another task had no 8 turns in 1000 refused sends")
+
+
 async def a_foreign_family_is_refused(make: MakeRig) -> None:
     """A tun refuses what is neither IPv4 nor IPv6 with UnsupportedFamily, and says what came before it was sent."""
     async with make() as rig:
@@ -139,6 +164,8 @@ CHECKS = (
     a_raised_mtu_counts_at_once,
     an_empty_packet_is_refused,
     a_packet_shorter_than_its_header_is_refused,
+    what_is_not_bytes_is_refused,
+    refusals_let_others_run,
     a_foreign_family_is_refused,
     an_unfit_packet_keeps_its_batch_back,
     a_forwarder_drops_what_is_unfit,

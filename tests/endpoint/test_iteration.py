@@ -34,8 +34,8 @@ async def test_packets_come_out_of_one_read() -> None:
     port = FakePort(read=[packets(64), packets(3, start=64)])
     async with Endpoint(port) as endpoint:
         task = await parked(iterate(endpoint))
+        assert port.limits == [64, 64]
     assert len(await task) == 67
-    assert port.limits == [64, 64]
 
 
 async def test_closing_ends_iteration() -> None:

@@ -71,7 +71,7 @@ async def test_entered_twice() -> None:
     opening = Opener().opening()
     async with opening:
         pass
-    with pytest.raises(RuntimeError, match=r"entered already; call open_tun\(\) or open_tap\(\) again"):
+    with pytest.raises(RuntimeError, match=r"used already; call open_tun\(\) or open_tap\(\) again"):
         async with opening:
             pass
 

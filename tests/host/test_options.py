@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 
 import pytest
 
-from aiotun.host.options import Addresses, addresses, hardware_address
+from aiotun.host.options import Addresses, addresses, hardware_address, positive
 
 V4, V6 = IPv4Interface("10.8.0.2/24"), IPv6Interface("fd00::2/64")
 MAC = bytes.fromhex("020000000001")
@@ -67,3 +67,32 @@ def test_no_hardware_address_at_all(given: str | bytes) -> None:
     """What is no hardware address is refused."""
     with pytest.raises(ValueError):
         hardware_address(given)
+
+
+@pytest.mark.parametrize("foreign", [5, b"10.0.0.1/24", None, 1.5])
+def test_an_address_of_a_foreign_type(foreign: object) -> None:
+    """What is neither text nor an address is refused by its type, not taken for a number."""
+    with pytest.raises(TypeError, match="an address is text"):
+        addresses([foreign])  # type: ignore[list-item]
+
+
+def test_an_address_object_without_its_prefix() -> None:
+    """An address object without a network is as incomplete as its text."""
+    with pytest.raises(ValueError, match="no prefix length"):
+        addresses([ip_address("10.8.0.2")])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("mac", ["01:00:5e:00:00:01", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"])
+def test_a_mac_nobody_may_have(mac: str) -> None:
+    """A group's address, and that of nobody, are refused as the kernel would."""
+    with pytest.raises(ValueError, match="cannot be an interface's address"):
+        hardware_address(mac)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(0, ValueError), (-1, ValueError), (2**40, ValueError), ("9", TypeError)]
+)
+def test_a_number_out_of_range(number: object, error: type[Exception]) -> None:
+    """A number that cannot be is refused under its option's name."""
+    with pytest.raises(error, match="mtu"):
+        positive("mtu", number)  # type: ignore[arg-type]

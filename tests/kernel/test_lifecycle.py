@@ -250,3 +250,64 @@ async def test_events_of_a_deleted_device_are_its_end() -> None:
     async with aiotun.open_tun("gone3") as tun:
         ip("link", "del", "gone3")
         assert [event.kind async for event in tun.events()] == [EventKind.GONE]
+
+
+async def test_leaving_a_bridge_is_no_move() -> None:
+    """A tap that leaves its bridge is not taken to have left the namespace."""
+    async with aiotun.open_tap("port0", ipv6_linklocal=False) as tap:
+        ip("link", "add", "bridge0", "type", "bridge")
+        events = tap.events()
+        ip("link", "set", "port0", "master", "bridge0")
+        ip("link", "set", "port0", "nomaster")
+        ip("link", "del", "bridge0")
+        ip("link", "set", "port0", "mtu", "1400")
+        event = await anext(events)
+        assert (event.kind, event.value) == (EventKind.MTU, 1400)
+
+
+async def test_another_device_of_the_same_name_is_not_taken_for_ours(namespace: str) -> None:
+    """After a move, a new interface of the old name here does not lend us its mtu."""
+    async with aiotun.open_tun("twin0") as tun:
+        ip("link", "set", "twin0", "netns", namespace)
+        async with aiotun.open_tun("twin0", mtu=1300):
+            assert tun.mtu == 1500
+
+
+async def test_events_of_other_interfaces_are_not_ours() -> None:
+    """Only the device's own changes are told."""
+    async with aiotun.open_tun("mine0") as tun, aiotun.open_tun("other0"):
+        events = tun.events()
+        ip("link", "set", "other0", "mtu", "1234")
+        ip("link", "set", "mine0", "mtu", "1333")
+        event = await anext(events)
+        assert (event.kind, event.value) == (EventKind.MTU, 1333)
+
+
+async def test_lost_announcements_are_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an overrun the link is asked, and what changed meanwhile is told."""
+    from aiotun.linux import monitor
+    from aiotun.linux.rtnetlink import Overrun, link_messages
+
+    def overrun(sock: socket.socket) -> None:
+        link_messages(sock)
+        raise Overrun
+
+    async with aiotun.open_tun("lost0") as tun:
+        events = tun.events()
+        monkeypatch.setattr(monitor, "link_messages", overrun)
+        ip("link", "set", "lost0", "mtu", "1400")
+        event = await anext(events)
+        assert (event.kind, event.value) == (EventKind.MTU, 1400)
+
+
+async def test_a_forgotten_endpoint_with_events_is_collected() -> None:
+    """Watching for events does not keep an endpoint alive that nobody closed."""
+    import gc
+
+    tun = await aiotun.open_tun("forgot0")
+    stream = tun.events()
+    with pytest.warns(ResourceWarning, match="never closed"):
+        del tun, stream
+        gc.collect()
+    with pytest.raises(OSError):
+        socket.if_nametoindex("forgot0")

@@ -339,3 +339,34 @@ async def test_the_last_figures_stay_after_close() -> None:
     interface = tun.statistics().interface
     assert interface is not None
     assert interface.opackets == 1
+
+
+@pytest.mark.parametrize("mtu", [576, 1279, 1280])
+async def test_a_small_mtu_can_be_had(mtu: int) -> None:
+    """Below 1280 bytes the kernel takes IPv6 from the link, which is no error (RFC 8200 section 5)."""
+    async with aiotun.open_tun("small0", mtu=mtu) as tun:
+        assert tun.mtu == mtu
+
+
+async def test_an_adopted_descriptor_is_made_private_and_never_blocks() -> None:
+    """from_fd() sets close-on-exec and non-blocking, whatever the descriptor was."""
+    opened = await aiotun.open_tun("adopt2")
+    fd = opened.detach_fd()
+    os.set_inheritable(fd, True)
+    os.set_blocking(fd, True)
+    async with aiotun.Tun.from_fd(fd) as tun:
+        assert not os.get_inheritable(tun.fileno())
+        assert not os.get_blocking(tun.fileno())
+
+
+async def test_a_device_is_freed_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a thread to close in, the device is closed all the same."""
+
+    async def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    tun = await aiotun.open_tun("thread0")
+    monkeypatch.setattr("aiotun.linux.port.in_thread", refuse)
+    await tun.aclose()
+    with pytest.raises(OSError):
+        socket.if_nametoindex("thread0")

@@ -99,16 +99,57 @@ async def test_one_lone_packet_ends_it(clock: Clock, pipe: tuple[int, int]) -> N
     readiness.disarm()
 
 
-async def test_a_cancelled_pause_can_be_followed_by_another(clock: Clock, pipe: tuple[int, int]) -> None:
-    """A cancel in a pause leaves the next one whole."""
+async def test_a_task_cancelled_in_its_pause_leaves_the_next_to_the_device(clock: Clock, pipe: tuple[int, int]) -> None:
+    """One pause a read: whoever waits after a cancel is not kept from packets that are there."""
     readiness = ModeratedReadiness("receiving", pipe[0])
     read_empty(readiness, clock, 5, after=49e-6)
     task = asyncio.create_task(readiness.wait())
-    await turns()
+    await turn()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await readiness.wait()
+    task = asyncio.create_task(readiness.wait())
+    await turns()
+    assert watched_fds()[pipe[0]]
+    os.write(pipe[1], b"x")
+    await task
     readiness.disarm()
+
+
+def test_a_pause_in_a_second_loop_ends(clock: Clock, pipe: tuple[int, int]) -> None:
+    """The timer follows the endpoint into another event loop, when the first is closed."""
+    readiness = ModeratedReadiness("receiving", pipe[0])
+
+    async def pause() -> None:
+        read_empty(readiness, clock, 5, after=49e-6)
+        async with asyncio.timeout(5):
+            await readiness.wait()
+
+    asyncio.run(pause())
+    asyncio.run(pause())
+    readiness.disarm()
+
+
+async def test_a_timer_started_anew_does_not_fire_early(pipe: tuple[int, int]) -> None:
+    """A start between expiry and callback takes the expiry back, without an error in the loop."""
+    fired: list[bool] = []
+    timer = moderation.Timer(asyncio.get_running_loop(), lambda: fired.append(True))
+    timer.start(10**9)
+    timer._expired()
+    assert not fired
+    timer.close()
+
+
+async def test_an_expired_timer_is_quiet_afterwards(pipe: tuple[int, int]) -> None:
+    """A timer fires once a start, not at every turn of the loop from then on."""
+    fired: list[bool] = []
+    timer = moderation.Timer(asyncio.get_running_loop(), lambda: fired.append(True))
+    timer.start(1)
+    while not fired:
+        await turn()
+    for _ in range(20):
+        await turn()
+    timer.close()
+    assert len(fired) == 1
 
 
 async def test_disarm_leaves_nothing(clock: Clock, pipe: tuple[int, int]) -> None:
