@@ -311,3 +311,20 @@ async def test_a_forgotten_endpoint_with_events_is_collected() -> None:
         gc.collect()
     with pytest.raises(OSError):
         socket.if_nametoindex("forgot0")
+
+
+async def test_a_watch_that_failed_can_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """events() that could not be had once is not deaf the next time (J1)."""
+    from aiotun.linux import monitor
+
+    def refuse(*, subscribe: bool = False) -> socket.socket:
+        raise OSError(24, "too many open files")
+
+    async with aiotun.open_tun("again0") as tun:
+        with monkeypatch.context() as patch:
+            patch.setattr(monitor, "open_netlink", refuse)
+            with pytest.raises(aiotun.DeviceError, match="cannot watch the interface"):
+                tun.events()
+        events = tun.events()
+        ip("link", "set", "again0", "mtu", "1400")
+        assert (await anext(events)).value == 1400

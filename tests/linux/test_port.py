@@ -140,3 +140,19 @@ async def test_reads_offer_room_for_the_largest_packet() -> None:
         opened.read_many(1)
     assert sizes == [READ_SIZE]
     assert READ_SIZE >= 65535 + 14 + 8
+
+
+async def test_no_memory_in_the_middle_keeps_what_was_read() -> None:
+    """When Python has no memory for a packet, those before it are returned, and it stays in the device (J3)."""
+    answers = iter((b"one", b"two"))
+
+    def read(fd: int, size: int) -> bytes:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise MemoryError from None
+
+    async with port(read=read) as opened:
+        assert opened.read_many(64) == [b"one", b"two"]
+        with pytest.raises(QueueFull, match="no memory"):
+            opened.read_many(64)

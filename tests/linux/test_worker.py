@@ -71,3 +71,16 @@ def test_the_blocking_form_returns_and_raises() -> None:
     assert run_in_thread(lambda: "here") == "here"
     with pytest.raises(ValueError):
         run_in_thread(lambda: int("no number"))
+
+
+async def test_what_is_discarded_does_not_hold_up_the_loop() -> None:
+    """A result nobody will get is discarded in a thread: closing a device takes its time."""
+    go = threading.Event()
+    where: list[int] = []
+    task = asyncio.create_task(in_thread(go.wait, discard=lambda _: where.append(threading.get_ident())))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(task, return_exceptions=True)
+    assert where and where != [threading.get_ident()]
