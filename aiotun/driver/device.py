@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ..endpoint import Readiness
 from ..errors import DeviceBusy, DeviceDown
 from .interface import IFQ_MAXLEN, Interface, Stack
-from .pollable import Pollable
+from .pollable import PolledReadiness
 
 __all__ = ["Device"]
 
@@ -25,9 +25,8 @@ class Device(Interface):
         super().__init__(name, stack, mtu=mtu, queue_length=queue_length)
         self.pid: int | None = None
         """The process that has the device open, or None."""
-        self.readable = Readiness(f"receiving from {name}")
+        self.readable = PolledReadiness(f"receiving from {name}")
         self.writable = Readiness(f"sending to {name}", level=True)
-        self._pollable: Pollable | None = None
 
     # --- open and close ---------------------------------------------------------------------------
 
@@ -60,15 +59,11 @@ class Device(Interface):
             self.addresses.clear()
             self.set_up(False)
         self.readable.wake()
-        if self._pollable is not None:
-            self._pollable.close()
-            self._pollable = None
+        self.readable.close()
 
     def fileno(self) -> int:
         """Return a descriptor that polls readable while packets are queued; made when first asked for."""
-        if self._pollable is None:
-            self._pollable = Pollable(self.readable_now())
-        return self._pollable.fileno()
+        return self.readable.fileno()
 
     # --- read and write ---------------------------------------------------------------------------
 
@@ -85,7 +80,7 @@ class Device(Interface):
         batch = self.snd.dequeue_many(limit)
         self.taken(batch)
         if not self.snd:
-            self._level(False)
+            self.readable.put(False)
         if self.when_taken is not None:
             self.when_taken()
         return batch
@@ -120,19 +115,11 @@ class Device(Interface):
 
     def start(self) -> None:
         """Wake whoever waits to read. Modelled on tunstart() in DragonFly if_tun.c and tap_start() in NetBSD's."""
-        self._level(True)
+        self.readable.put(True)
 
     def link_changed(self) -> None:
         """Wake sleepers: on the way up for what is queued, on the way down to learn of it, at the end to leave."""
-        self._level(self.readable_now())
+        self.readable.put(self.readable_now())
         self.readable.wake()
         if self.going:
             self.writable.wake()
-
-    def _level(self, level: bool) -> None:
-        if level:
-            self.readable.set()
-        else:
-            self.readable.clear()
-        if self._pollable is not None:
-            self._pollable.set(level)

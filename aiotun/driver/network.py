@@ -8,7 +8,7 @@ from ..endpoint import Endpoint, Event, EventKind, InterfaceCounters, Port, Read
 from ..errors import DeviceDown, DeviceError
 from ..queueing import Fifo
 from .interface import Interface
-from .pollable import Pollable
+from .pollable import PolledReadiness
 
 __all__ = ["NetworkPort", "NetworkSide"]
 
@@ -37,13 +37,12 @@ class NetworkPort(Port):
     def __init__(self, interface: Interface, closed: Callable[[], None]) -> None:
         self.name = interface.name
         self.mtu = interface.mtu
-        self.readable = Readiness(f"receiving on the network side of {interface.name}")
+        self.readable: PolledReadiness = PolledReadiness(f"receiving on the network side of {interface.name}")
         self.writable = Readiness(f"sending on the network side of {interface.name}", level=True)
         self._interface = interface
         self._closed = closed
         self._queue = Fifo(INPUT_QUEUE)
         self._tell: Callable[[Event], None] | None = None
-        self._pollable: Pollable | None = None
         interface.listen(self._changed)
         interface.when_taken = self._taken
 
@@ -52,20 +51,18 @@ class NetworkPort(Port):
         queued = self._queue.enqueue_many(batch)
         self._interface.drop("input_queue_full", len(batch) - queued)
         if queued:
-            self._level(True)
+            self.readable.put(True)
 
     def check_size(self, batch: Sequence[bytes]) -> None:
         """Raise PacketTooBig if a packet is longer than the interface carries."""
         self._interface.check_size(batch)
 
     def fileno(self) -> int:
-        if self._pollable is None:
-            self._pollable = Pollable(self._readable_now())
-        return self._pollable.fileno()
+        return self.readable.fileno()
 
     def read_many(self, limit: int) -> list[bytes]:
         batch = self._queue.dequeue_many(limit)
-        self._level(self._readable_now())
+        self.readable.put(self._readable_now())
         if not batch:
             self._interface.check_alive()
         return batch
@@ -110,9 +107,7 @@ class NetworkPort(Port):
         self._interface.unlisten(self._changed)
         if self._tell is not None:
             self._interface.unlisten(self._tell)
-        if self._pollable is not None:
-            self._pollable.close()
-            self._pollable = None
+        self.readable.close()
         self._closed()
 
     def detach(self) -> int:
@@ -124,17 +119,9 @@ class NetworkPort(Port):
     def _changed(self, event: Event) -> None:
         self.writable.wake()  # a sender waiting for room learns that the interface went down
         if event.kind is EventKind.GONE:
-            self._level(True)
+            self.readable.put(True)
             self.writable.set()
 
     def _readable_now(self) -> bool:
         """Whether a read would return something, or an error worth waking for."""
         return self._interface.going or bool(self._queue)
-
-    def _level(self, level: bool) -> None:
-        if level:
-            self.readable.set()
-        else:
-            self.readable.clear()
-        if self._pollable is not None:
-            self._pollable.set(level)

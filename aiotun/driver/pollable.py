@@ -6,7 +6,9 @@ import os
 import socket
 import sys
 
-__all__ = ["Pollable"]
+from ..endpoint import Readiness
+
+__all__ = ["PolledReadiness", "Pollable"]
 
 ONE = (1).to_bytes(8, sys.byteorder)
 
@@ -47,6 +49,45 @@ class Pollable:
         for fd in {self._read, self._write} - {-1}:
             os.close(fd)
         self._read = self._write = -1
+
+
+class PolledReadiness(Readiness):
+    """A level that poll() sees as well: what it says to a waiter, a descriptor says to everybody else."""
+
+    __slots__ = ("_pollable",)
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self._pollable: Pollable | None = None
+
+    def fileno(self) -> int:
+        """Return a descriptor that polls readable while the level is set; made when first asked for."""
+        if self._pollable is None:
+            self._pollable = Pollable(self._level)
+        return self._pollable.fileno()
+
+    def set(self) -> None:
+        super().set()
+        if self._pollable is not None:
+            self._pollable.set(True)
+
+    def clear(self) -> None:
+        super().clear()
+        if self._pollable is not None:
+            self._pollable.set(False)
+
+    def put(self, level: bool) -> None:
+        """Set or clear the level."""
+        if level:
+            self.set()
+        else:
+            self.clear()
+
+    def close(self) -> None:
+        """Close the descriptor, if there is one. Idempotent."""
+        if self._pollable is not None:
+            self._pollable.close()
+            self._pollable = None
 
 
 def _pair() -> tuple[int, int]:

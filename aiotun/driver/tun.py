@@ -6,21 +6,14 @@ One read is one packet, one write is one packet. Modelled on DragonFly sys/net/t
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 
+from ..endpoint.kinds import FAMILIES
 from ..errors import UnsupportedFamily
 from .device import Device
 from .interface import Flags
 
-__all__ = ["TunDevice", "family"]
-
-FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-
-
-def family(packet: bytes) -> socket.AddressFamily | None:
-    """Return the address family that the packet's first nibble names, or None."""
-    return FAMILIES.get(packet[0] >> 4) if packet else None
+__all__ = ["TunDevice"]
 
 
 class TunDevice(Device):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 
 from aiotun.driver import Flags
-from aiotun.driver.tun import family
 from aiotun.errors import UnsupportedFamily
 
 from .fakes import FOREIGN, FRAME, IPV4, IPV6, open_tun, stack_of
@@ -100,11 +97,3 @@ def test_a_write_of_nothing_before_a_foreign_family() -> None:
     with pytest.raises(UnsupportedFamily) as caught:
         tun.write_many([b"", FOREIGN])
     assert (caught.value.sent, stack_of(tun).entered) == (1, [])
-
-
-@pytest.mark.parametrize(
-    ("packet", "expected"), [(IPV4, socket.AF_INET), (IPV6, socket.AF_INET6), (FOREIGN, None), (b"", None)]
-)
-def test_family(packet: bytes, expected: socket.AddressFamily | None) -> None:
-    """The first nibble of a packet names its address family, or none."""
-    assert family(packet) is expected
