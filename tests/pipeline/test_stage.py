@@ -1,0 +1,70 @@
+"""Marking stages, and lifting functions of one packet."""
+
+from __future__ import annotations
+
+from aiotun.pipeline import Path, per_packet, stage
+from aiotun.pipeline.stage import stage_name
+
+
+def shout(packet: bytes) -> bytes | None:
+    return packet.upper() if packet != b"no" else None
+
+
+def test_a_lifted_function_sees_each_packet() -> None:
+    """per_packet() calls the function with each packet, in order."""
+    assert per_packet(shout)([b"a", b"b"]) == [b"A", b"B"]
+
+
+def test_none_drops_the_packet() -> None:
+    """A packet the function returns None for does not go on, and an empty one does."""
+    assert per_packet(shout)([b"a", b"no", b""]) == [b"A", b""]
+
+
+def test_a_lifted_function_keeps_its_name() -> None:
+    """A lifted stage is called as its function is."""
+    assert stage_name(per_packet(shout)) == "shout"
+
+
+def test_a_callable_object_is_called_as_its_class() -> None:
+    """A stage that is an object has its class's name."""
+
+    class Squeeze:
+        def __call__(self, packet: bytes) -> bytes:
+            return packet
+
+    assert stage_name(Squeeze()) == "Squeeze"
+
+
+def test_a_lambda_is_called_stage() -> None:
+    """A stage without a name of its own is called stage."""
+    assert stage_name(lambda packet: packet) == "stage"
+
+
+def test_the_reason_of_a_stage_is_what_its_drops_are_counted_under() -> None:
+    """stage(reason=...) names the drops."""
+
+    @stage(reason="odd")
+    def even(batch: list[bytes]) -> list[bytes]:
+        return batch[::2]
+
+    path = Path("x", [("even", even)])
+    path([b"1", b"2", b"3"])
+    assert path.statistics().dropped == {"odd": 1}
+
+
+def test_a_stage_that_counts_by_itself_is_not_counted_twice() -> None:
+    """The owner of the path is told of drops, but not of those a stage counted."""
+    told: list[tuple[str, int]] = []
+
+    @stage(reason="odd", counted=True)
+    def even(batch: list[bytes]) -> list[bytes]:
+        return batch[::2]
+
+    @stage(reason="first")
+    def rest(batch: list[bytes]) -> list[bytes]:
+        return batch[1:]
+
+    path = Path("x", [("even", even), ("rest", rest)], drop=lambda reason, count: told.append((reason, count)))
+    path([b"1", b"2", b"3", b"4"])
+    assert told == [("first", 1)]
+    assert path.statistics().dropped == {"odd": 2, "first": 1}
