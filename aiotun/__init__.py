@@ -8,6 +8,10 @@ Async tun and tap endpoints for asyncio.
             ...
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from ._version import __version__
 from .endpoint import (
     BatchIterator,
@@ -37,7 +41,11 @@ from .errors import (
     UnsupportedFamily,
     WouldBlock,
 )
-from .host import SoftHost, SystemHost, open_tap, open_tun
+from .host import SystemHost, open_tap, open_tun
+from .pipeline import Path, per_packet, stage
+
+if TYPE_CHECKING:
+    from .host import SoftHost
 
 __all__ = [
     # host
@@ -58,6 +66,10 @@ __all__ = [
     "Statistics",
     "Tap",
     "Tun",
+    # pipeline
+    "Path",
+    "per_packet",
+    "stage",
     # errors
     "AiotunError",
     "ConcurrencyError",
@@ -74,3 +86,12 @@ __all__ = [
     # version
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load SoftHost when it is first named, like the room it is in."""
+    if name != "SoftHost":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .host import SoftHost
+
+    return SoftHost

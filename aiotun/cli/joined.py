@@ -16,7 +16,7 @@ from .tunnel import KEY_SIZE, Tunnel
 __all__ = ["Edge", "Joined", "Site", "interface_drops"]
 
 # Drops of an interface that befall packets from the application to the stack; all others go the other way.
-INPUT_DROPS = frozenset({"no_stack", "input_queue_full", "input_closed", "kernel_input"})
+INPUT_DROPS = frozenset({"no_protocol", "input_queue_full", "input_closed", "kernel_input"})
 # Drops of a UDP channel that befall datagrams received. ``reported_lost`` is neither: those were sent.
 RECEIVE_DROPS = frozenset({"empty", "receive_buffer_full"})
 

@@ -7,65 +7,137 @@ in ``tun`` and ``tap``.
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 from collections.abc import Sequence
+from typing import ClassVar
 
 from ..endpoint import Readiness
-from ..errors import DeviceBusy, DeviceDown
-from .interface import IFQ_MAXLEN, Interface, Stack
-from .pollable import PolledReadiness
+from ..errors import DeviceBusy, DeviceDown, DeviceGone, WouldBlock
+from ..queueing import Discipline
+from .bpf import DLT, BpfIf
+from .interface import IFQ_MAXLEN, Stack
+from .kqueue import Knote, check_filter
+from .nodes import Credentials
+from .wakeup import Wakeup
 
 __all__ = ["Device"]
 
+READ = select.POLLIN | getattr(select, "POLLRDNORM", 0)
+WRITE = select.POLLOUT | getattr(select, "POLLWRNORM", 0)
 
-class Device(Interface):
+
+class Device(Wakeup):
     """An interface with a character device: what the stack outputs is read, what is written is input."""
 
-    def __init__(self, name: str, stack: Stack, *, mtu: int = 1500, queue_length: int = IFQ_MAXLEN) -> None:
-        super().__init__(name, stack, mtu=mtu, queue_length=queue_length)
-        self.pid: int | None = None
-        """The process that has the device open, or None."""
-        self.readable = PolledReadiness(f"receiving from {name}")
+    dlt: ClassVar[DLT]
+    """What bpf sees in front of each packet."""
+    bare = False
+    """Whether an endpoint has the device open: its packets have nothing in front."""
+    dies_with_close = False
+    """Whether the interface is deleted when the device is closed, for it was made by opening it."""
+    pid: int | None = None
+    """The process that has the device open, or None."""
+    nonblocking = False
+    """Whether a read never sleeps (FIONBIO)."""
+    unknown_filter: ClassVar[int]
+    """The errno of an event filter that the driver does not have."""
+
+    def __init__(
+        self, name: str, stack: Stack, *, mtu: int = 1500, queue_length: int = IFQ_MAXLEN, snd: Discipline | None = None
+    ) -> None:
+        super().__init__(name, stack, mtu=mtu, queue_length=queue_length, snd=snd)
         self.writable = Readiness(f"sending to {name}", level=True)
+        self.bpf = BpfIf(self.dlt, name, inject=self.inject)
+        """Where packet filters listen."""
 
     # --- open and close ---------------------------------------------------------------------------
 
-    def open(self) -> None:
+    @property
+    def is_open(self) -> bool:
+        """Whether an application has the device open."""
+        return self.pid is not None
+
+    def open(self, credentials: Credentials | None = None) -> None:
         """
-        Take the device; one at a time.
+        Take the device for the one with these *credentials*, by default this process; one at a time.
 
         Raises:
             DeviceBusy: If it is open already.
             DeviceGone: If the interface was deleted.
 
-        Modelled on tunopen() in DragonFly if_tun.c and tap_dev_cloner() in NetBSD if_tap.c.
+        Modelled on tunopen() in DragonFly if_tun.c and tap_cdev_open() in NetBSD if_tap.c.
         """
         self.check_alive()
         if self.pid is not None:
             raise DeviceBusy(f"{self.name}: held by process {self.pid}")
-        self.pid = os.getpid()
+        self.pid = os.getpid() if credentials is None else credentials.pid
 
     def close(self) -> None:
         """
-        Give the device up: what is queued is dropped and counted, addresses go, the interface is down.
+        Give the device up: what is queued is dropped and counted, who waits is released. Idempotent.
 
-        Idempotent. Modelled on tunclose() in DragonFly if_tun.c and tap_dev_close() in NetBSD if_tap.c.
+        Modelled on tunclose() in DragonFly if_tun.c and tap_dev_close() in NetBSD if_tap.c.
         """
         if self.pid is None:
             return
         self.pid = None
+        self.bare = self.asynchronous = False
         self.purge("closed")
+        self._stop_timer()
         if not self.going:
-            self.addresses.clear()
-            self.set_up(False)
+            self.closed()
+        self._knotes.notify()
         self.readable.wake()
         self.readable.close()
+        if self.dies_with_close:
+            self.destroy()
+
+    def closed(self) -> None:
+        """Undo what being open meant to the interface, in a driver that does."""
 
     def fileno(self) -> int:
         """Return a descriptor that polls readable while packets are queued; made when first asked for."""
         return self.readable.fileno()
 
-    # --- read and write ---------------------------------------------------------------------------
+    # --- read -------------------------------------------------------------------------------------
+
+    def read(self, size: int = 65536) -> bytes:
+        """
+        Take one packet off the send queue: one read is one packet. Does not wait.
+
+        What does not fit *size* bytes is lost, and the packet counted in ``counts.truncated``.
+
+        Raises:
+            DeviceDown: If the device is not open, or the interface not up.
+            WouldBlock: If nothing is queued.
+            DeviceGone: If the interface was deleted.
+
+        Modelled on tunread() in DragonFly if_tun.c and tap_dev_read() in NetBSD if_tap.c.
+        """
+        self.check_readable()
+        batch = self.read_many(1)
+        if not batch:
+            raise WouldBlock(errno.EWOULDBLOCK, f"{self.name}: no packet is queued")
+        self.counts.truncated += len(batch[0]) > size
+        return batch[0][:size]
+
+    async def read_wait(self, size: int = 65536) -> bytes:
+        """
+        Take one packet, sleeping while none is queued; a cancel loses none. Otherwise like read().
+
+        Raises:
+            DeviceDown: If the interface goes down meanwhile.
+            ConcurrencyError: If another task sleeps in it.
+        """
+        while True:
+            try:
+                return self.read(size)
+            except WouldBlock:
+                if self.nonblocking:
+                    raise
+                await self.readable.wait()
 
     def read_many(self, limit: int) -> list[bytes]:
         """
@@ -77,49 +149,101 @@ class Device(Interface):
         if not self.up:
             self.check_alive()
             return []
-        batch = self.snd.dequeue_many(limit)
+        batch = self._snd.dequeue_many(limit, self._now())
         self.taken(batch)
-        if not self.snd:
+        if not self._released():
             self.readable.put(False)
         if self.when_taken is not None:
             self.when_taken()
         return batch
 
-    def write_many(self, batch: Sequence[bytes]) -> int:
+    # --- write ------------------------------------------------------------------------------------
+
+    def write(self, packet: bytes) -> int:
         """
-        Put packets into the stack and return how many; never has to wait.
+        Put one packet into the stack and return its size: one write is one packet. Never waits.
 
         Raises:
             DeviceDown: If the interface is not up.
             DeviceGone: If it was deleted.
-            UnsupportedFamily: If a packet is of no family the driver carries; ``sent`` packets went before it.
+            UnsupportedFamily: If the packet is of no family the driver carries.
+            DeviceError: If it is longer than the driver takes (EIO).
+
+        Modelled on tunwrite() in DragonFly if_tun.c and tap_dev_write() in NetBSD if_tap.c.
         """
+        self.write_many((packet,))
+        return len(packet)
+
+    def write_many(self, batch: Sequence[bytes]) -> int:
+        """Put packets into the stack and return how many; raises like write(), ``sent`` went before the refused one."""
         if not self.up:
             self.check_alive()
             raise DeviceDown(f"{self.name}: the interface is down")
-        self.accept(batch)
-        return len(batch)
+        fit = self.fitting(batch)
+        if fit == len(batch):
+            self._input(batch)
+            return fit
+        self._refusal = None
+        self._input(batch[: fit + 1])
+        error, self._refusal = self._refusal, None
+        if error is None:  # a stage of the user's took the packet out
+            return fit + 1
+        error.sent = fit
+        raise error
 
-    def accept(self, batch: Sequence[bytes]) -> None:
-        """Check what the application wrote and input it."""
-        raise NotImplementedError
+    def _input(self, batch: Sequence[bytes]) -> None:
+        """Input a batch; if that fails, each packet of it is an input error."""
+        try:
+            self.input(batch)
+        except BaseException:
+            self.counts.ierrors += len(batch)
+            raise
+
+    def check_readable(self) -> None:
+        """Raise what a read of a device that is not ready raises."""
+        self.check_alive()
+        if not (self.is_open and self.up):
+            raise DeviceDown(f"{self.name}: the interface is down" if self.is_open else f"{self.name}: not open")
 
     def taken(self, batch: Sequence[bytes]) -> None:
         """Count packets just read, in a driver that counts them at read."""
 
-    # --- waking -----------------------------------------------------------------------------------
+    def inject(self, packet: bytes) -> None:
+        """Output a packet that a packet filter wrote."""
+        self.output_packet(packet)
 
-    def readable_now(self) -> bool:
-        """Whether a read would return something, or an error worth waking for."""
-        return self.going or (self.up and bool(self.snd))
+    def fitting(self, batch: Sequence[bytes]) -> int:
+        """Return how many packets from the front of *batch* the driver will not refuse."""
+        return len(batch)
 
-    def start(self) -> None:
-        """Wake whoever waits to read. Modelled on tunstart() in DragonFly if_tun.c and tap_start() in NetBSD's."""
-        self.readable.put(True)
+    # --- readiness --------------------------------------------------------------------------------
 
-    def link_changed(self) -> None:
-        """Wake sleepers: on the way up for what is queued, on the way down to learn of it, at the end to leave."""
-        self.readable.put(self.readable_now())
-        self.readable.wake()
+    def poll(self, events: int) -> int:
+        """
+        Return those of the poll() *events* that hold now, POLLERR if the interface was deleted.
+
+        Modelled on tap_dev_poll() in NetBSD if_tap.c.
+        """
         if self.going:
-            self.writable.wake()
+            return select.POLLERR
+        return events & (WRITE | (READ if self.nread() else 0))
+
+    def kqfilter(self, filter: int) -> Knote:
+        """
+        Arm an event filter: READ, whose count is the bytes of the next packet, or WRITE, always ready.
+
+        Raises:
+            DeviceError: If it is another filter; EOPNOTSUPP from a tun, EINVAL from a tap.
+            DeviceGone: If the interface was deleted.
+
+        Modelled on tunkqfilter() in DragonFly if_tun.c and tap_dev_kqfilter() in NetBSD if_tap.c.
+        """
+        self.check_alive()
+        return self._knotes.insert(check_filter(self.name, filter, self.unknown_filter), self.nread)
+
+    def destroy(self) -> None:
+        super().destroy()
+        self._stop_timer()
+        self.writable.wake()
+        self._knotes.gone(DeviceGone(f"{self.name}: the interface was deleted", errno.ENXIO))
+        self.bpf.gone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..endpoint import Endpoint, Event, EventKind, InterfaceCounters, Port, Readiness
-from ..errors import DeviceDown, DeviceError
+from ..errors import DeviceError
 from ..queueing import Fifo
 from .interface import Interface
 from .pollable import PolledReadiness
@@ -48,14 +48,16 @@ class NetworkPort(Port):
 
     def deliver(self, batch: list[bytes]) -> None:
         """Queue packets that entered through the interface; those that do not fit are ``input_queue_full``."""
-        queued = self._queue.enqueue_many(batch)
+        queued = len(self._queue.enqueue_many(batch))
         self._interface.drop("input_queue_full", len(batch) - queued)
         if queued:
             self.readable.put(True)
 
     def check_size(self, batch: Sequence[bytes]) -> None:
         """Raise PacketTooBig if a packet is longer than the interface carries."""
-        self._interface.check_size(batch)
+        error = self._interface.oversize(batch)
+        if error is not None:
+            raise error
 
     def fileno(self) -> int:
         return self.readable.fileno()
@@ -71,12 +73,10 @@ class NetworkPort(Port):
         interface = self._interface
         if not batch:
             return 0
-        if not interface.ready():  # here the sender is told, and counts; output() would count for it
-            interface.check_alive()
-            raise DeviceDown(f"{interface.name}: the interface is down")
+        interface.check_ready()  # here the sender is told, and counts; output() would count for it
         fit = batch[: interface.room()]
         interface.output(fit)  # what the driver does not carry is dropped there, counted, and done with
-        if len(fit) < len(batch):
+        if len(fit) < len(batch) and not interface.room():  # a tap that nobody has open is drained at once
             self.writable.clear()
         return len(fit)
 

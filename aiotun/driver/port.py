@@ -21,6 +21,7 @@ class DevicePort(Port):
 
     def __init__(self, device: Device, closed: Callable[[Device], None]) -> None:
         device.open()
+        device.bare = True
         self._device = device
         self._closed = closed
         self._tell: Callable[[Event], None] | None = None

@@ -48,8 +48,9 @@ class Attachment:
         self._raise_down = raise_down
         self._deleted = False
         self._watching = False
-        self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
-        self._dropped: Counter[str] | None = None  # made at the first drop
+        # Both made when first needed: empty they would be a quarter of what an endpoint takes.
+        self._streams: weakref.WeakSet[EventStream] | None = None
+        self._dropped: Counter[str] | None = None
         self._drained = False  # the last read left nothing: wait before trying again
         self._burst = 0  # packets sent since the loop had a turn
         self._taken_packets = self._taken_bytes = 0
@@ -104,6 +105,8 @@ class Attachment:
         elif self._deleted:
             stream.publish(Event(EventKind.GONE))
         else:
+            if self._streams is None:
+                self._streams = weakref.WeakSet()
             self._streams.add(stream)
             self._watch()
         return stream
@@ -143,7 +146,7 @@ class Attachment:
 
     def _tell(self, event: Event) -> None:
         """Take note of a change of the interface."""
-        for stream in self._streams:
+        for stream in self._streams or ():
             stream.publish(event)
         if event.kind is EventKind.DOWN and self._raise_down:
             self._port.readable.wake()
@@ -158,6 +161,6 @@ class Attachment:
         self._drained = False
         port.readable.wake()
         port.writable.wake()
-        for stream in self._streams:
+        for stream in self._streams or ():
             stream.publish(Event(EventKind.GONE))
-        self._streams.clear()
+        self._streams = None

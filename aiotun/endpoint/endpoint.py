@@ -126,7 +126,7 @@ class Endpoint(Receiving, Sending):
         self._drained = False
         port.readable.wake()
         port.writable.wake()
-        for stream in self._streams:
+        for stream in self._streams or ():
             stream.end()
-        self._streams.clear()
+        self._streams = None
         return port

@@ -25,6 +25,8 @@ class EventKind(enum.Enum):
     """The interface was renamed; ``value`` is the new name."""
     MOVED = "moved"
     """The interface left for another network namespace; packets keep flowing."""
+    ADDRESS = "address"
+    """An address came or went; ``value`` is it, with its prefix length."""
     GONE = "gone"
     """The interface was deleted; the stream ends after this event."""
 

@@ -2,66 +2,66 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self, TypeVar
 
-from ..driver import Device, DevicePort, Interface, NetworkPort, NetworkSide, TapDevice, TunDevice
+from ..driver import Device, DevicePort, Interface, ProtocolQueue, TapDevice, TunDevice
 from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown
-from ..endpoint.names import check_name, is_template
-from ..errors import DeviceBusy, DeviceClosed, DeviceGone
+from ..errors import DeviceBusy, DeviceClosed
+from ..packet import AddressLike
+from ..queueing import Discipline
+from .neighbors import Neighbors
 from .options import Addresses, addresses, hardware_address
+from .routes import Routes
+from .soft_interfaces import SoftInterfaces
 
 __all__ = ["SoftHost"]
 
 E = TypeVar("E", bound=Endpoint)
-D = TypeVar("D", bound=Device)
 
 
-class SoftHost:
+class SoftHost(SoftInterfaces):
     """
     A network stack side in this process, and the interfaces in it.
 
-    The application's end of an interface is opened with open_tun() or open_tap(); the stack's end is
+    The application's end of an interface is opened with open_tun() or open_tap(). On the stack's side this
+    host answers pings, ARP and neighbor discovery, and routes what it sends; or the whole side is yours,
     ``host.network_side(name)``. Belongs to one event loop. Close with aclose() or ``async with``.
     """
 
     def __init__(self) -> None:
-        self._interfaces: dict[str, Device] = {}
-        # By interface, not by name: a name may be taken anew while a deleted interface is still open.
-        self._networks: dict[Interface, NetworkSide] = {}
-        self._network_ports: dict[Interface, NetworkPort] = {}
+        super().__init__()
         self._endpoints: dict[Interface, Endpoint] = {}
         self._closed = False
 
     def __repr__(self) -> str:
         return f"<SoftHost {' '.join(self._interfaces) or 'without interfaces'}>"
 
-    @property
-    def interfaces(self) -> Mapping[str, Interface]:
-        """The interfaces there are now, by name; a live, read-only view."""
-        return MappingProxyType(self._interfaces)
-
     def open_tun(
         self,
         name: str = "tun%d",
         *,
         address: Addresses = (),
-        mtu: int = 1500,
+        mtu: int | None = None,
         queue_length: int = 1000,
+        queue: Discipline | None = None,
         up: bool = True,
         when_down: WhenDown = "wait",
     ) -> Opening[Tun]:
         """
-        Make a tun interface and open it; await the result, or enter it with ``async with``.
+        Open a tun interface; await the result, or enter it with ``async with``.
+
+        An interface that host.create() made is opened as it is, and outlives the endpoint. Any other is made,
+        and deleted when the endpoint is closed.
 
         Args:
             name: The interface's name; ``%d`` becomes the lowest free number.
             address: Addresses with prefix length, ``"10.8.0.2/24"``, one or several, IPv4 or IPv6.
-            mtu: Largest packet, in bytes.
+            mtu: Largest packet, in bytes; 1500 by default.
             queue_length: Packets that may wait for the application; more are dropped and counted.
+            queue: The discipline they wait in, instead of first-in first-out.
             up: Whether to bring the interface up.
             when_down: What receiving does while the interface is down.
 
@@ -70,84 +70,100 @@ class SoftHost:
             DeviceBusy: If the interface is open already.
         """
 
-        def device(name: str) -> TunDevice:
-            return TunDevice(name, self._deliver, mtu=mtu, queue_length=queue_length)
+        def make(name: str) -> TunDevice:
+            return TunDevice(
+                name,
+                self._deliver,
+                queue_length=queue_length,
+                snd=queue,
+                netisr=self.stack.netisr,
+                debug=self._debug,
+            )
 
-        return self._opening(Tun, device, name, address, up, when_down)
+        return self._opening(Tun, TunDevice, make, name, address, mtu, up, when_down)
 
     def open_tap(
         self,
         name: str = "tap%d",
         *,
         address: Addresses = (),
-        mtu: int = 1500,
+        mtu: int | None = None,
         mac: str | bytes | None = None,
         queue_length: int = 1000,
+        queue: Discipline | None = None,
         up: bool = True,
         when_down: WhenDown = "wait",
     ) -> Opening[Tap]:
         """
-        Make a tap interface and open it; like open_tun(), with frames for packets.
+        Open a tap interface; like open_tun(), with frames for packets.
 
         Args:
             mac: The interface's hardware address; by default the driver's own prefix and three bytes of uptime.
         """
 
-        def device(name: str) -> TapDevice:
-            return TapDevice(name, self._deliver, mtu=mtu, queue_length=queue_length, mac=hardware_address(mac))
+        def make(name: str) -> TapDevice:
+            return TapDevice(name, self._deliver, queue_length=queue_length, snd=queue, mac=hardware_address(mac))
 
-        return self._opening(Tap, device, name, address, up, when_down)
+        return self._opening(Tap, TapDevice, make, name, address, mtu, up, when_down)
 
-    def interface(self, name: str) -> Interface:
+    # --- the stack side ---------------------------------------------------------------------------
+
+    @property
+    def routes(self) -> Routes:
+        """The routing table; an address brings the route to its network, others are added."""
+        return self.stack.routes
+
+    @property
+    def neighbors(self) -> Neighbors:
+        """Who is at the other end of the taps: the ARP and neighbor discovery tables."""
+        return self.stack.neighbors
+
+    def send(self, packet: bytes) -> None:
         """
-        Return the interface called *name*.
+        Send a packet by the route to its destination. Never waits, and raises why it did not go.
+
+        See Stack.send() for the errors.
+        """
+        self.stack.send(packet)
+
+    def send_many(self, batch: Iterable[bytes]) -> int:
+        """Send packets by the routes to their destinations; return how many went, the others are counted."""
+        return self.stack.send_many(batch)
+
+    def protocol(self, family: int, *, limit: int = 50) -> ProtocolQueue:
+        """
+        Receive the packets of *family* that enter by any interface: ``async for packet in host.protocol(AF_INET)``.
+
+        Those that the stack answers by itself, pings to this host, are not among them. Close it to unregister.
+
+        Args:
+            family: ``socket.AF_INET``, ``socket.AF_INET6``, or a ``Family``.
+            limit: Packets that may wait; more are dropped, counted at the interface as ``input_queue_full``.
 
         Raises:
-            DeviceGone: If there is none.
-        """
-        try:
-            return self._interfaces[name]
-        except KeyError:
-            raise DeviceGone(f"{name}: no such interface") from None
+            DeviceBusy: If somebody receives them already.
 
-    def network_side(self, name: str) -> NetworkSide:
+        Modelled on netisr_register() of DragonFly.
         """
-        Return the stack's end of the interface, an endpoint: receive what the application sent, send to it.
+        return self.stack.netisr.register(family, limit)
 
-        One at a time; until there is one, what the application sends is dropped as ``no_stack``. Close it to
-        free the place.
+    async def ping(self, address: AddressLike, *, size: int = 56, timeout: float = 1.0) -> float:
+        """
+        Send an echo request of *size* bytes and return the round trip time, in seconds. Canceling is safe.
 
         Raises:
-            DeviceGone: If there is no such interface.
-            DeviceBusy: If its network side is taken.
+            TimeoutError: If there was no answer within *timeout* seconds.
+            DeviceError: If there is no way to it, or a router says so.
         """
-        interface = self.interface(name)
-        if interface in self._networks:
-            raise DeviceBusy(f"{name}: its network side is taken")
+        return await self.stack.pings.ping(address, size=size, timeout=timeout)
 
-        def closed() -> None:
-            self._networks.pop(interface, None)
-            self._network_ports.pop(interface, None)
-
-        port = NetworkPort(interface, closed)
-        self._network_ports[interface] = port
-        self._networks[interface] = NetworkSide(port)
-        return self._networks[interface]
-
-    def destroy(self, name: str) -> None:
-        """
-        Delete the interface under whoever has it open: every waiter gets DeviceGone.
-
-        Raises:
-            DeviceGone: If there is no such interface.
-        """
-        self.interface(name).destroy()
-        del self._interfaces[name]
+    # --- closing ----------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
         """Close every endpoint and delete every interface. Idempotent."""
         self._closed = True
         async with AsyncExitStack() as stack:  # goes on after a cancel
+            stack.callback(self._delete_all)
             for endpoint in [*self._networks.values(), *self._endpoints.values()]:
                 stack.push_async_callback(endpoint.aclose)
 
@@ -164,56 +180,55 @@ class SoftHost:
     def _opening(
         self,
         kind: Callable[..., E],
-        device: Callable[[str], Device],
+        driver: type[Device],
+        make: Callable[[str], Device],
         name: str,
         address: Addresses,
+        mtu: int | None,
         up: bool,
         when_down: WhenDown,
     ) -> Opening[E]:
         async def open() -> E:
-            return self._open(kind, device, name, address, up, when_down)
+            device = self._device(driver, make, name, address, mtu)
+            if up:
+                device.set_up(True)
+            endpoint = kind(DevicePort(device, self._given_up), when_down=when_down)
+            self._endpoints[device] = endpoint
+            return endpoint
 
         return Opening(open)
 
-    def _open(
+    def _device(
         self,
-        kind: Callable[..., E],
+        driver: type[Device],
         make: Callable[[str], Device],
         name: str,
         address: Addresses,
-        up: bool,
-        when_down: WhenDown,
-    ) -> E:
+        mtu: int | None,
+    ) -> Device:
+        """Return the interface to open, configured: the one of that name, or a new one."""
         if self._closed:
             raise DeviceClosed("the host is closed")
         wanted = addresses(address)
-        name = self._free_name(check_name(name))
-        device = make(name)
+        name = self._free_name(name)
+        device = self._interfaces.get(name)
+        if device is None:
+            device = make(name)
+            device.dies_with_close = True
+        elif device.is_open:
+            raise DeviceBusy(f"{name}: held by process {device.pid}")
+        elif not isinstance(device, driver):
+            raise DeviceBusy(f"{name}: the interface exists, and is a {type(device).__name__}")
+        if mtu is not None:
+            device.set_mtu(mtu)
         for one in wanted:
             device.add_address(one)
-        if up:
-            device.set_up(True)
-        endpoint = kind(DevicePort(device, self._given_up), when_down=when_down)
-        self._interfaces[name] = device
-        self._endpoints[device] = endpoint
-        return endpoint
-
-    def _free_name(self, name: str) -> str:
-        if is_template(name):
-            return next(free for unit in itertools.count() if (free := name % unit) not in self._interfaces)
-        if name in self._interfaces:
-            raise DeviceBusy(f"{name}: held by process {self._interfaces[name].pid}")
-        return name
+        return device if name in self._interfaces else self._add(device)
 
     def _given_up(self, device: Device) -> None:
-        """Undo what opening made: the interface lives as long as the application that opened it."""
         self._endpoints.pop(device, None)
-        if self._interfaces.get(device.name) is device:
-            self.destroy(device.name)
 
-    def _deliver(self, interface: Interface, batch: list[bytes]) -> None:
-        port = self._network_ports.get(interface)
-        if port is None:
-            interface.drop("no_stack", len(batch))
-        else:
-            port.deliver(batch)
+    def _delete_all(self) -> None:
+        for device in tuple(self._interfaces.values()):
+            device.destroy()
+        self.stack.close()

@@ -305,7 +305,7 @@ async def test_without_a_stack() -> None:
     """What the application sends while there is no network side is dropped and counted."""
     async with SoftHost() as host, host.open_tun() as tun:
         await tun.send_many(numbered(3))
-        assert host.interface("tun0").counters().dropped == {"no_stack": 3}
+        assert host.interface("tun0").counters().dropped == {"no_protocol": 3}
 
 
 async def test_after_the_stack_left() -> None:
@@ -313,7 +313,7 @@ async def test_after_the_stack_left() -> None:
     async with SoftHost() as host, host.open_tun() as tun:
         await host.network_side("tun0").aclose()
         await tun.send(IPV4)
-        assert host.interface("tun0").counters().dropped == {"no_stack": 1}
+        assert host.interface("tun0").counters().dropped == {"no_protocol": 1}
 
 
 async def test_a_network_side_is_of_its_interface() -> None:

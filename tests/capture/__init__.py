@@ -1,0 +1,1 @@
+"""Tests of aiotun.driver, one file per module."""
