@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
-.PHONY: demo test lint types coverage bench clean
+.PHONY: demo test lint types coverage mutation bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/aiotun demo $(DEMO_ARGS)
@@ -26,11 +26,18 @@ types: $(VENV)/.test
 coverage: $(VENV)/.test
 	$(BIN)/python -m pytest --cov=aiotun --cov-branch --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
+mutation: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group mutation
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/iterate.py
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/fairness.py
 	$(BIN)/python benchmarks/importing.py
+	$(BIN)/python benchmarks/driver.py
+	$(BIN)/python benchmarks/bufferbloat.py
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -48,4 +55,4 @@ $(VENV)/.test: $(VENV)/.demo pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info benchmarks/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info benchmarks/build mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis

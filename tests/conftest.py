@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
 from isolation import isolate
+
+# For `make mutation`, which runs each test once a mutant, all in one process and its forks.
+settings.register_profile(
+    "mutation", derandomize=True, database=None, max_examples=25, suppress_health_check=list(HealthCheck)
+)
 
 KERNEL_REFUSAL = pytest.StashKey[str | None]()
 
