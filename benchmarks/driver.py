@@ -50,22 +50,23 @@ def recv_many(discipline: Callable[[], queueing.Discipline]) -> Coroutine:
 
 async def async_for(count: int, packet: bytes) -> int:
     """One task outputs a batch a turn, the other iterates."""
-    count -= count % BATCH
     async with aiotun.SoftHost() as host, host.open_tun() as tun:
-        output, batch, taken = host.interface(tun.name).output, [packet] * BATCH, 0
+        interface, batch = host.interface(tun.name), [packet] * BATCH
 
         async def produce() -> None:
+            output = interface.output
             for _ in range(count // BATCH):
                 output(batch)
                 await asyncio.sleep(0)
+            while tun.statistics().held_packets or interface.snd:
+                await asyncio.sleep(0)
+            await tun.aclose()
 
         producer = asyncio.create_task(produce())
         async for _ in tun:
-            taken += 1
-            if taken == count:
-                break
+            pass
         await producer
-        return taken
+        return interface.counts.opackets
 
 
 async def queue_in_one_task(count: int, packet: bytes) -> int:
