@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ..endpoint import Readiness
-from ..errors import DeviceBusy, DeviceDown, DeviceGone, WouldBlock
+from ..errors import DeviceBusy, DeviceDown, DeviceError, DeviceGone, WouldBlock
 from ..queueing import Discipline
 from .bpf import DLT, BpfIf
 from .interface import IFQ_MAXLEN, Stack
@@ -41,6 +41,8 @@ class Device(Wakeup):
     """The process that has the device open, or None."""
     nonblocking = False
     """Whether a read never sleeps (FIONBIO)."""
+    _write_refusal: DeviceError | None = None
+    """Why the packet refused last was refused; apart from output's, for the stack may output while it takes input."""
     unknown_filter: ClassVar[int]
     """The errno of an event filter that the driver does not have."""
 
@@ -98,8 +100,8 @@ class Device(Wakeup):
         """Undo what being open meant to the interface, in a driver that does."""
 
     def fileno(self) -> int:
-        """Return a descriptor that polls readable while packets are queued; made when first asked for."""
-        return self.readable.fileno()
+        """Return a descriptor, made when first asked for, that polls readable while packets are queued; -1 if closed."""
+        return self.readable.fileno() if self.is_open else -1
 
     # --- read -------------------------------------------------------------------------------------
 
@@ -183,9 +185,9 @@ class Device(Wakeup):
         if fit == len(batch):
             self._input(batch)
             return fit
-        self._refusal = None
+        self._write_refusal = None
         self._input(batch[: fit + 1])
-        error, self._refusal = self._refusal, None
+        error, self._write_refusal = self._write_refusal, None
         if error is None:  # a stage of the user's took the packet out
             return fit + 1
         error.sent = fit
@@ -226,7 +228,7 @@ class Device(Wakeup):
         """
         if self.going:
             return select.POLLERR
-        return events & (WRITE | (READ if self.nread() else 0))
+        return events & (WRITE | (READ if self._released() else 0))
 
     def kqfilter(self, filter: int) -> Knote:
         """

@@ -61,10 +61,10 @@ class TunInput(TunMode):
             return batch
         packet = misfits[-1]
         if len(packet) < HEAD:
-            self._refusal = self.short(packet)
+            self._write_refusal = self.short(packet)
         else:
             text = f"{self.name}: packet is {len(packet)} bytes, the driver takes {self._mru()}"
-            self._refusal = DeviceError(text, errno.EIO)
+            self._write_refusal = DeviceError(text, errno.EIO)
         return [packet for packet in batch if not self._misfits((packet,))]
 
     def _bpf_input(self, batch: Batch) -> Batch:
@@ -95,7 +95,8 @@ class TunInput(TunMode):
                 fit = [packet for packet in fit if packet and packet[0] >> 4 in OF_VERSION]
             self._stack(self, fit)
         if len(fit) < len(batch):
-            self._refusal = UnsupportedFamily(f"{self.name}: a packet is of a family that the device does not carry")
+            text = f"{self.name}: a packet is of a family that the device does not carry"
+            self._write_refusal = UnsupportedFamily(text)
         return fit
 
     # --- inside -----------------------------------------------------------------------------------

@@ -119,7 +119,8 @@ class Wakeup(Interface):
         return batch if self._released() else ()
 
     def _wakeup(self, batch: Batch) -> Batch:
-        self.readable.put(True)
+        """Wake the reader; not of an interface that is down by now, for there is nothing that it could read."""
+        self.readable.put(self.up)
         return batch
 
     def _notify_filters(self, batch: Batch) -> Batch:

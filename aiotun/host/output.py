@@ -107,7 +107,7 @@ class Output(Attached):
                 return len(packets)
         else:
             frames = packets
-        queued = len(link.output(frames))
+        queued = min(len(link.output(frames)), len(frames))  # a stage of the user's may make more of them
         self._sent += queued
         return queued
 
@@ -123,7 +123,7 @@ class Output(Attached):
         if not fit:
             return
         try:
-            queued = len(link.output(fit))
+            queued = min(len(link.output(fit)), len(fit))
         except DeviceError as error:
             self._dropped[error.reason] += len(fit)
         else:

@@ -1,8 +1,11 @@
-"""A stack that keeps what it is given, and packets to give it."""
+"""A stack that keeps what it is given, packets to give it, devices in use, and a loop whose clock we move."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -40,21 +43,23 @@ class Listener:
 Make = Callable[..., Device]
 
 
-def open_device(kind: Callable[..., Device], *, up: bool = True, **options: int) -> Device:
-    """A device in use: opened, and up."""
-    device = kind("dev0", Stack(), **options)
-    device.open()
+def open_tun(*, up: bool = True, bare: bool = False, **options: Any) -> TunDevice:
+    """A tun in use: opened, and up."""
+    tun = TunDevice("dev0", Stack(), **options)
+    tun.open()
+    tun.bare = bare
     if up:
-        device.set_up(True)
-    return device
+        tun.set_up(True)
+    return tun
 
 
-def open_tun(*, up: bool = True, **options: int) -> Device:
-    return open_device(TunDevice, up=up, **options)
-
-
-def open_tap(*, up: bool = True, **options: int) -> Device:
-    return open_device(TapDevice, up=up, **options)
+def open_tap(*, up: bool = True, **options: Any) -> TapDevice:
+    """A tap in use: opened, and up."""
+    tap = TapDevice("dev0", Stack(), **options)
+    tap.open()
+    if up:
+        tap.set_up(True)
+    return tap
 
 
 def stack_of(interface: Interface) -> Stack:
@@ -63,9 +68,41 @@ def stack_of(interface: Interface) -> Stack:
     return stack
 
 
-def unit(make: Callable[..., Device]) -> bytes:
+def unit(make: Make) -> bytes:
     """A packet that the device of this maker carries."""
     return FRAME if make is open_tap else IPV4
 
 
 both = pytest.mark.parametrize("make", [open_tun, open_tap])
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock stands still until it is moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+def simulated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Run an async test on a SimulatedLoop."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        async def main() -> None:
+            await test(*args, **kwargs)
+
+        with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+            runner.run(main())
+
+    return run
+
+
+def advance(seconds: float) -> None:
+    """Move the clock of the running SimulatedLoop."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimulatedLoop)
+    loop.now += seconds

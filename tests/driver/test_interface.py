@@ -1,22 +1,47 @@
-"""The network side of a device: configuration, output, input, counting, telling."""
+"""The network side of a device: configuration, the paths, the send queue, counting, telling."""
 
 from __future__ import annotations
 
+import errno
+import time
+from collections.abc import Callable
 from ipaddress import ip_interface
 
 import pytest
 
 from aiotun.driver import Flags, Interface
+from aiotun.driver.interface import IF_MINMTU, IFQ_MAXLEN
 from aiotun.endpoint import Event, EventKind
-from aiotun.errors import DeviceDown, DeviceGone, PacketTooBig
+from aiotun.errors import DeviceDown, DeviceError, DeviceGone, PacketTooBig
+from aiotun.pipeline import Batch
+from aiotun.queueing import Fifo, TokenBucket
 
-from .fakes import Listener, Stack, stack_of
+from .fakes import Listener, Stack
 
 ADDRESS = ip_interface("10.0.0.1/24")
 
 
-def interface(*, up: bool = True, **options: int) -> Interface:
-    made = Interface("if0", Stack(), **options)
+class Plain(Interface):
+    """A driver with one stage in each path."""
+
+    header = 2
+    output_stages = (("enqueue", "_enqueue"),)
+    start_stages = (("nobody", "_nobody"),)
+    input_stages = (("stack", "_input"),)
+
+    def _enqueue(self, batch: Batch) -> Batch:
+        return self.snd.enqueue_many(batch, 0.0)
+
+    def _nobody(self, batch: Batch) -> Batch:
+        return ()
+
+    def _input(self, batch: Batch) -> Batch:
+        self._stack(self, list(batch))
+        return batch[:1]
+
+
+def interface(*, up: bool = True, mtu: int = 1500, queue_length: int = 50) -> Plain:
+    made = Plain("if0", Stack(), mtu=mtu, queue_length=queue_length)
     if up:
         made.set_up(True)
     return made
@@ -43,9 +68,36 @@ def test_up_is_running() -> None:
 def test_down_is_not_running() -> None:
     """Bringing an interface down clears UP and RUNNING and leaves the other flags."""
     made = interface()
-    made.flags |= Flags.OACTIVE
+    made._flags |= int(Flags.OACTIVE)
     made.set_up(False)
     assert made.flags == Flags.OACTIVE
+
+
+def test_lastchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """lastchange is when the interface went up or down last, None before; what is so already changes nothing."""
+    made = interface(up=False)
+    times = iter([1.5, 2.5])
+    monkeypatch.setattr(time, "time", lambda: next(times))
+    stamps = [made.lastchange]
+    for up in (False, True, True, False, False):
+        made.set_up(up)
+        stamps.append(made.lastchange)
+    assert stamps == [None, None, 1.5, 1.5, 2.5, 2.5]
+
+
+def test_up_is_known_before_it_is_told() -> None:
+    """The driver reacts to up and down after the flags changed, and before listeners hear of it."""
+    seen: list[tuple[str, bool]] = []
+
+    class Reacting(Interface):
+        def link_changed(self) -> None:
+            seen.append(("driver", self.up))
+
+    made = Reacting("if0", Stack())
+    made.listen(lambda event: seen.append(("listener", made.up)))
+    made.set_up(True)
+    made.set_up(False)
+    assert seen == [("driver", True), ("listener", True), ("driver", False), ("listener", False)]
 
 
 def test_up_and_down_are_told() -> None:
@@ -99,90 +151,137 @@ def test_addresses() -> None:
     assert made.addresses == [ADDRESS, other]
 
 
+def test_addresses_are_told() -> None:
+    """An address that comes or goes is told with its prefix length; one that is there already is not."""
+    made, listener = interface(), Listener()
+    made.listen(listener)
+    made.add_address(ADDRESS)
+    made.add_address(ADDRESS)
+    made.remove_address(ADDRESS)
+    assert listener.told == [Event(EventKind.ADDRESS, "10.0.0.1/24")] * 2
+
+
+def test_an_address_that_is_not_there() -> None:
+    """Taking away an address that the interface does not have is EADDRNOTAVAIL; the others stay."""
+    made = interface()
+    made.add_address(ADDRESS)
+    with pytest.raises(DeviceError, match="if0: the address 10.0.0.2/24 is not its own") as caught:
+        made.remove_address(ip_interface("10.0.0.2/24"))
+    assert (caught.value.errno, made.addresses) == (errno.EADDRNOTAVAIL, [ADDRESS])
+
+
+def test_purging_addresses() -> None:
+    """purge_addresses() takes every address away, and tells each."""
+    made, listener = interface(), Listener()
+    made.add_address(ADDRESS)
+    made.add_address(ip_interface("fd00::1/64"))
+    made.listen(listener)
+    made.purge_addresses()
+    assert (made.addresses, [event.value for event in listener.told]) == ([], ["10.0.0.1/24", "fd00::1/64"])
+
+
+def test_the_drivers_constants() -> None:
+    """The least mtu is 72 bytes, and a send queue has 50 places."""
+    assert (IF_MINMTU, IFQ_MAXLEN) == (72, 50)
+
+
 def test_repr() -> None:
     """The repr has name, flags and mtu."""
-    assert repr(interface(up=False)) == "<Interface if0 <Flags: 0> mtu 1500>"
+    assert repr(interface(up=False)) == "<Plain if0 <Flags: 0> mtu 1500>"
 
 
-# --- output ---------------------------------------------------------------------------------------
+# --- the paths ------------------------------------------------------------------------------------
 
 
-def test_output_queues() -> None:
-    """output() queues packets in order and says how many."""
+def test_the_paths_have_the_drivers_stages() -> None:
+    """Each path has the stages that the driver says, and the interface's name in its own."""
     made = interface()
-    assert made.output(packets(3)) == 3
-    assert made.snd.dequeue_many(5) == packets(3)
+    paths = [made.output, made.start, made.input]
+    assert [(path.name, list(path)) for path in paths] == [
+        ("if0 output", ["enqueue"]),
+        ("if0 start", ["nobody"]),
+        ("if0 input", ["stack"]),
+    ]
 
 
-def test_output_starts_once_a_batch() -> None:
-    """The driver is started once for a batch, after it was queued, and not for nothing."""
-    queued: list[int] = []
-
-    class Starting(Interface):
-        def start(self) -> None:
-            queued.append(len(self.snd))
-
-    made = Starting("if0", Stack(), queue_length=2)
-    made.set_up(True)
-    made.output([])
-    made.output(packets(3))
-    made.output(packets(1))
-    assert queued == [2]
-
-
-def test_output_order() -> None:
-    """A batch is checked for readiness, then for size, classified, queued, counted, and started."""
-    steps: list[str] = []
-
-    class Tracing(Interface):
-        def ready(self) -> bool:
-            steps.append("ready")
-            return True
-
-        def layer3_size(self, packet: bytes) -> int:
-            steps.append("size")
-            return 1500
-
-        def classify(self, batch: object) -> list[bytes]:
-            steps.append("classify")
-            return packets(1)
-
-        def queued(self, batch: object) -> None:
-            steps.append("queued")
-
-        def start(self) -> None:
-            steps.append("start")
-
-    Tracing("if0", Stack()).output([bytes(1501)])
-    assert steps == ["ready", "size", "classify", "queued", "start"]
-
-
-def test_output_of_a_down_interface() -> None:
-    """output() of an interface that is down raises, and counts every packet as dropped."""
-    made = interface(up=False)
-    with pytest.raises(DeviceDown, match="if0: the interface is down"):
-        made.output(packets(3))
-    assert (made.counts.oerrors, made.counters().dropped, len(made.snd)) == (3, {"down": 3}, 0)
-
-
-def test_output_over_the_mtu() -> None:
-    """output() of a packet over the mtu raises with both numbers; nothing of its batch is queued or counted."""
+def test_the_ends_of_the_paths() -> None:
+    """Output goes from the stack to the queue, start from there to the reader, input back to the stack."""
     made = interface()
-    with pytest.raises(PacketTooBig, match="if0: packet is 1501 bytes, mtu is 1500"):
-        made.output([bytes(40), bytes(1501), bytes(1600)[:1500]])
-    assert (len(made.snd), made.counters().dropped) == (0, {})
+    assert [path.ends for path in (made.output, made.start, made.input)] == [
+        ("stack", "snd"),
+        ("snd", "reader"),
+        ("application", "stack"),
+    ]
 
 
-def test_output_of_the_mtu() -> None:
-    """A packet of exactly the mtu is queued."""
-    assert interface().output([bytes(1500)]) == 1
+def test_a_path_is_one() -> None:
+    """A path is made once: what is put into it stays in it."""
+    made = interface()
+    made.output.append(lambda batch: batch[:1], name="first")
+    assert made.output(packets(3)) == packets(1)
 
 
-def test_output_into_a_full_queue() -> None:
-    """What finds the send queue full is dropped, a collision each."""
+def test_a_plain_interface_has_no_stages() -> None:
+    """Without a driver the paths are empty."""
+    made = Interface("if0", Stack())
+    assert [len(path) for path in (made.output, made.start, made.input)] == [0, 0, 0]
+
+
+def test_drops_in_a_path_are_the_interfaces() -> None:
+    """What a stage of output or input drops counts at the interface; start's batch stays queued, and does not."""
     made = interface(queue_length=2)
-    assert made.output(packets(5)) == 2
-    assert (made.counts.collisions, made.counters().dropped) == (3, {"queue_full": 3})
+    made.output(packets(5))
+    made.start(packets(1))
+    made.input(packets(3))
+    assert made.counters().dropped == {"enqueue": 3, "queue_full": 3, "stack": 2}
+
+
+# --- ready, and the size --------------------------------------------------------------------------
+
+
+def test_ready() -> None:
+    """An interface is ready while it runs; otherwise checking raises DeviceDown."""
+    made = interface()
+    made.check_ready()
+    made.set_up(False)
+    assert not made.is_ready()
+    with pytest.raises(DeviceDown, match="if0: the interface is down"):
+        made.check_ready()
+
+
+def test_ready_after_the_end() -> None:
+    """A destroyed interface is gone, which is more than down."""
+    made = interface()
+    made.destroy()
+    with pytest.raises(DeviceGone):
+        made.check_ready()
+
+
+def test_the_mtu_bounds_what_is_behind_the_header() -> None:
+    """The size that the mtu bounds leaves the header out."""
+    made = interface(mtu=100)
+    assert made.layer3_size(bytes(102)) == 100
+    assert (made.oversize([bytes(10), bytes(102)]), made.oversize([])) == (None, None)
+
+
+def test_oversize_names_the_first() -> None:
+    """The error has the size of the first packet that is too long, and the mtu."""
+    error = interface(mtu=100).oversize([bytes(102), bytes(103), bytes(200)])
+    assert isinstance(error, PacketTooBig) and str(error) == "if0: packet is 101 bytes, mtu is 100"
+
+
+def test_oversize_leaves_the_last_word_to_the_driver() -> None:
+    """A longer packet whose header the driver knows to be longer is not too long."""
+
+    class Tagged(Plain):
+        def layer3_size(self, packet: bytes) -> int:
+            return len(packet) - 6
+
+    made = Tagged("if0", Stack(), mtu=100)
+    assert (made.oversize([bytes(106)]), made.oversize([bytes(107)]) is None) == (None, False)
+
+
+# --- the send queue -------------------------------------------------------------------------------
 
 
 def test_room() -> None:
@@ -192,22 +291,29 @@ def test_room() -> None:
     assert made.room() == 3
 
 
-# --- input ----------------------------------------------------------------------------------------
+def test_a_discipline_of_ones_own() -> None:
+    """The send queue is the discipline that was given, and knows how long the link header is."""
+    snd = TokenBucket(8000, 100)
+    made = Plain("if0", Stack(), snd=snd)
+    assert (made.snd is snd, snd.offset, interface().snd.offset) == (True, 2, 2)
 
 
-def test_input_reaches_the_stack() -> None:
-    """input() hands the batch to the stack, with the interface it came through."""
+def test_another_discipline() -> None:
+    """A new send queue drops what the old one held, as requeued; drops of the old one stay counted."""
+    made = interface(queue_length=2)
+    made.output(packets(3))
+    new = Fifo(7)
+    made.snd = new
+    assert (made.snd is new, new.offset, len(new)) == (True, 2, 0)
+    made.output(packets(8))
+    assert made.counters().dropped == {"enqueue": 2, "queue_full": 2, "requeued": 2}
+
+
+def test_the_flags_are_told() -> None:
+    """flags has the interface flags as they are."""
     made = interface()
-    made.input(packets(2))
-    assert (stack_of(made).entered, stack_of(made).interfaces) == (packets(2), {made})
-
-
-def test_input_is_counted_before_the_stack_sees_it() -> None:
-    """ipackets and ibytes count what entered, before the stack gets it."""
-    counted: list[int] = []
-    made = Interface("if0", lambda interface, batch: counted.append(interface.counts.ipackets))
-    made.input([b"ab", b"c"])
-    assert (counted, made.counters().ipackets, made.counters().ibytes) == ([2], 2, 3)
+    made._flags |= int(Flags.OACTIVE)
+    assert made.flags == Flags.UP | Flags.RUNNING | Flags.OACTIVE
 
 
 # --- dropping and counting ------------------------------------------------------------------------
@@ -226,6 +332,15 @@ def test_dropping_nothing() -> None:
     made = interface()
     made.drop("down", 0)
     assert made.counters().dropped == {}
+
+
+def test_counters() -> None:
+    """The counters have what was counted, each in its place."""
+    made = interface()
+    counts = made.counts
+    counts.ipackets, counts.ibytes, counts.opackets, counts.obytes = 1, 2, 3, 4
+    counters = made.counters()
+    assert (counters.ipackets, counters.ibytes, counters.opackets, counters.obytes) == (1, 2, 3, 4)
 
 
 def test_drops_add_up() -> None:
@@ -312,6 +427,7 @@ def test_destroying_purges() -> None:
     made = interface()
     made.add_address(ADDRESS)
     made.output(packets(2))
+    assert made.going is False
     made.destroy()
     assert (len(made.snd), made.counters().dropped, made.addresses) == (0, {"gone": 2}, [])
 
@@ -341,14 +457,39 @@ def test_going_is_first() -> None:
         lambda made: made.set_up(True),
         lambda made: made.set_mtu(1400),
         lambda made: made.add_address(ADDRESS),
-        lambda made: made.output([b"x"]),
+        lambda made: made.remove_address(ADDRESS),
         lambda made: made.check_alive(),
     ],
 )
-def test_after_the_end(operation: object) -> None:
-    """What is done to a destroyed interface raises DeviceGone."""
+def test_after_the_end(operation: Callable[[Interface], None]) -> None:
+    """What is done to a destroyed interface raises DeviceGone, with ENXIO."""
     made = interface()
     made.destroy()
-    assert callable(operation)
-    with pytest.raises(DeviceGone, match="if0: the interface was deleted"):
+    with pytest.raises(DeviceGone, match="if0: the interface was deleted") as caught:
         operation(made)
+    assert caught.value.errno == errno.ENXIO
+
+
+def test_nobody_listens_after_the_end() -> None:
+    """A destroyed interface has let its listeners go."""
+    made, listener = interface(), Listener()
+    made.listen(listener)
+    made.destroy()
+    made.tell(Event(EventKind.UP))
+    assert listener.told == [Event(EventKind.DOWN), Event(EventKind.GONE)]
+
+
+def test_the_driver_reacts_to_the_end() -> None:
+    """The driver is told of the end after the queue was purged, and before listeners are."""
+    seen: list[tuple[int, list[Event]]] = []
+    listener = Listener()
+
+    class Reacting(Plain):
+        def link_changed(self) -> None:
+            seen.append((len(self.snd), list(listener.told)))
+
+    made = Reacting("if0", Stack())
+    made.output(packets(1))
+    made.listen(listener)
+    made.destroy()
+    assert seen == [(0, [])]

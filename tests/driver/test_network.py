@@ -14,7 +14,7 @@ from aiotun.endpoint import Event, EventKind
 from aiotun.errors import DeviceClosed, DeviceDown, DeviceError, DeviceGone, PacketTooBig, WouldBlock
 from aiotun.testing.expect import parked, turns
 
-from .fakes import FOREIGN, IPV4, Listener, open_tun
+from .fakes import FOREIGN, FRAME, IPV4, Listener, open_tap, open_tun
 
 
 def numbered(count: int) -> list[bytes]:
@@ -173,6 +173,33 @@ async def test_a_foreign_packet_doubles_no_other(joined: Joined) -> None:
         assert joined.device.read_many(64) == [first, second, third]
 
 
+async def test_a_queue_that_is_drained() -> None:
+    """Sending to a tap that nobody has open never waits for room: all of it is drained."""
+    tap = open_tap(queue_length=4)
+    tap.close()
+    async with NetworkSide(NetworkPort(tap, lambda: None)) as side:
+        await side.send_many([FRAME] * 11)
+    assert tap.counters().dropped == {"not_open": 11}
+
+
+async def test_the_reader_closes_while_a_sender_waits() -> None:
+    """A sender that waits for room goes on when the application closes the tap."""
+    tap = open_tap(queue_length=4)
+    async with NetworkSide(NetworkPort(tap, lambda: None)) as side:
+        task = await parked(side.send_many([FRAME] * 11))
+        tap.close()
+        await task
+    assert tap.counters().dropped == {"closed": 4, "not_open": 7}
+
+
+async def test_exactly_as_much_as_there_is_room_for(joined: Joined) -> None:
+    """A batch that just fits leaves the side writable; the next finds no room, and waits."""
+    assert joined.port.write_many(numbered(4)) == 4
+    await joined.port.writable.wait()
+    assert joined.port.write_many(numbered(1)) == 0
+    (await parked(joined.port.writable.wait())).cancel()
+
+
 async def test_sending_nothing(joined: Joined) -> None:
     """Sending no packets does nothing, even to a full queue."""
     joined.device.output(numbered(4))
@@ -286,6 +313,22 @@ async def test_closing_leaves_the_interface(joined: Joined) -> None:
 
 
 # --- what it is -----------------------------------------------------------------------------------
+
+
+def test_what_a_waiter_does(joined: Joined) -> None:
+    """Who waits is described, for the error that a second one gets."""
+    assert joined.port.readable.what == "receiving on the network side of dev0"
+    assert joined.port.writable.what == "sending on the network side of dev0"
+
+
+def test_the_room_for_what_entered() -> None:
+    """1024 packets may wait for the stack."""
+    assert INPUT_QUEUE == 1024
+
+
+def test_the_kind() -> None:
+    """A network side says that it is one."""
+    assert NetworkSide.kind == "network side"
 
 
 def test_refresh(joined: Joined) -> None:

@@ -9,8 +9,9 @@ import pytest
 from aiotun.driver import Device, DevicePort, TunDevice
 from aiotun.endpoint import Event, EventKind
 from aiotun.errors import DeviceBusy, DeviceError, DeviceGone
+from aiotun.testing.expect import parked, turns
 
-from .fakes import IPV4, Listener, Stack, stack_of
+from .fakes import IPV4, IPV6, Listener, Stack, stack_of
 
 
 class Closed:
@@ -43,6 +44,57 @@ def port(device: Device, closed: Closed) -> DevicePort:
 def test_making_a_port_opens(port: DevicePort, device: Device) -> None:
     """A port has its device open."""
     assert device.pid is not None
+
+
+def test_an_endpoints_device_is_bare(port: DevicePort, device: Device) -> None:
+    """Under a port the device is bare: both families, and nothing in front."""
+    device.output([IPV6])
+    assert (device.bare, port.read_many(1)) == (True, [IPV6])
+
+
+def test_a_refused_port_changes_nothing() -> None:
+    """A device that somebody has open stays as it is when a port is refused."""
+    device = TunDevice("tun0", Stack())
+    device.open()
+    with pytest.raises(DeviceBusy):
+        DevicePort(device, Closed())
+    assert (device.bare, device._listeners) == (False, [])
+
+
+def test_what_the_port_knows(port: DevicePort, device: Device) -> None:
+    """A port has the device's name, mtu and readiness."""
+    assert (port.name, port.mtu, port.readable is device.readable) == ("tun0", 1500, True)
+    assert port.writable.what == "sending to tun0"
+
+
+async def test_writable_follows_the_link(port: DevicePort, device: Device) -> None:
+    """A sender waits while the interface is down, and goes on when it is up."""
+    await port.writable.wait()
+    device.set_up(False)
+    task = await parked(port.writable.wait())
+    device.set_mtu(1400)
+    await turns()
+    assert not task.done()
+    device.set_up(True)
+    await task
+
+
+async def test_a_port_of_a_down_device() -> None:
+    """A port opened while the interface is down lets its sender wait; the end releases it."""
+    device = TunDevice("tun0", Stack())
+    port = DevicePort(device, Closed())
+    task = await parked(port.writable.wait())
+    device.destroy()
+    await task
+    await port.writable.wait()
+
+
+def test_watching_a_destroyed_device(port: DevicePort, device: Device) -> None:
+    """watch() of a device that is gone says so at once; of one that is there, nothing."""
+    device.destroy()
+    listener = Listener()
+    port.watch(listener)
+    assert listener.told == [Event(EventKind.GONE)]
 
 
 def test_a_second_port(port: DevicePort, device: Device, closed: Closed) -> None:
@@ -97,8 +149,8 @@ def test_refresh(port: DevicePort, device: Device) -> None:
 def test_counters(port: DevicePort, device: Device) -> None:
     """The port's counters are the interface's."""
     device.output([IPV4])
-    counters = port.counters()
-    assert counters and counters.opackets == 1
+    assert port.counters() == device.counters()
+    assert device.counters().opackets == 1
 
 
 def test_watching(port: DevicePort, device: Device) -> None:

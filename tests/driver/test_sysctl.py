@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -264,16 +263,6 @@ def test_destroying_a_node(tree: SysctlTree, store: Store) -> None:
     tree.destroy(TAP0)
     with refused(errno.EPERM, "net.link.tap: permanent node"):
         tree.destroy("net.link.tap")
-
-
-def test_ten_thousand_leaves(tree: SysctlTree) -> None:
-    """Creating and destroying a leaf does not look at all the others."""
-    started = time.perf_counter()
-    for unit in range(10_000):
-        tree.create(f"net.link.tap.tap{unit}", lambda: "")
-    for unit in range(10_000):
-        tree.destroy(f"net.link.tap.tap{unit}")
-    assert time.perf_counter() - started < 2  # 0.06 s where it was measured; by looking at all, 10 s
 
 
 # --- an Ethernet address --------------------------------------------------------------------------

@@ -1,13 +1,20 @@
-"""The tun driver: what it carries, what it counts when."""
+"""The tun driver as a whole: what it is, and who may open it."""
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
-from aiotun.driver import Flags
-from aiotun.errors import UnsupportedFamily
+from aiotun.driver import Credentials, Flags, Netisr, TunDevice
+from aiotun.driver.tun import check_root
+from aiotun.errors import DeviceBusy
+from aiotun.queueing import Fifo
 
-from .fakes import FOREIGN, FRAME, IPV4, IPV6, open_tun, stack_of
+from .fakes import Stack, open_tun
+
+NOBODY = Credentials(uid=65534)
 
 
 def test_flags() -> None:
@@ -15,85 +22,56 @@ def test_flags() -> None:
     assert open_tun(up=False).flags == Flags.POINTOPOINT | Flags.MULTICAST
 
 
-def test_both_families_are_output() -> None:
-    """IPv4 and IPv6 packets are queued, in order."""
+def test_options() -> None:
+    """Name, mtu, queue and registered protocols are what was given."""
+    netisr, snd = Netisr(), Fifo(3)
+    tun = TunDevice("tun7", Stack(), mtu=1400, snd=snd, netisr=netisr)
+    assert (tun.name, tun.mtu, tun.snd, tun.netisr) == ("tun7", 1400, snd, netisr)
+    assert TunDevice("tun8", Stack(), queue_length=3).snd.max_packets == 3
+
+
+def test_defaults() -> None:
+    """By default nothing stands in front, nobody has registered a protocol, and the device is not an endpoint's."""
+    tun = TunDevice("tun0", Stack())
+    assert (tun.lmode, tun.ifhead, tun.bare, tun.netisr, tun.destination, tun.iaset, tun.is_open) == (
+        False, False, False, None, None, False, False,
+    )  # fmt: skip
+
+
+def test_root_is_let_in() -> None:
+    """Root, and this program itself, may open a tun."""
+    check_root("tun0", Credentials())
+    check_root("tun0", None)
+
+
+def test_others_are_not() -> None:
+    """Another user is refused with EPERM and a sentence; the device stays free."""
+    tun = TunDevice("tun0", Stack())
+    with pytest.raises(PermissionError, match="tun0: a tun is opened by root, not by user 65534") as caught:
+        tun.open(NOBODY)
+    assert (caught.value.errno, tun.is_open) == (errno.EPERM, False)
+
+
+def test_the_credentials_are_passed_on() -> None:
+    """The process that is recorded is that of the credentials."""
+    tun = TunDevice("tun0", Stack())
+    tun.open(Credentials(pid=4242))
+    assert tun.pid == 4242
+    with pytest.raises(DeviceBusy, match="tun0: held by process 4242"):
+        tun.open()
+
+
+def test_closing_forgets_the_owner() -> None:
+    """Closing clears the SIGIO owner."""
     tun = open_tun()
-    tun.output([IPV4, IPV6, IPV4])
-    assert tun.read_many(64) == [IPV4, IPV6, IPV4]
+    tun.set_owner(os.getpid())
+    tun.close()
+    assert tun.owner() == 0
 
 
-@pytest.mark.parametrize("packet", [FOREIGN, FRAME, b""], ids=["zeros", "frame", "empty"])
-def test_a_foreign_family_is_not_output(packet: bytes) -> None:
-    """A packet of another family is dropped and counted, and the others of its batch are queued."""
+def test_closing_keeps_the_mode() -> None:
+    """The mode is the interface's, and stays through a close."""
     tun = open_tun()
-    assert tun.output([IPV4, packet, IPV6]) == 2
-    assert (tun.read_many(64), tun.counts.oerrors) == ([IPV4, IPV6], 1)
-    assert tun.counters().dropped == {"unsupported_family": 1}
-
-
-def test_output_is_counted_at_output() -> None:
-    """opackets and obytes count a packet when it is queued, before anybody reads it."""
-    tun = open_tun()
-    tun.output([IPV4, IPV6])
-    assert (tun.counters().opackets, tun.counters().obytes) == (2, 80)
-
-
-def test_reading_counts_nothing_more() -> None:
-    """A read leaves opackets as it is."""
-    tun = open_tun()
-    tun.output([IPV4])
-    tun.read_many(64)
-    assert tun.counters().opackets == 1
-
-
-def test_what_collides_is_not_counted_as_output() -> None:
-    """A packet refused by a full queue is a collision, not an opacket."""
-    tun = open_tun(queue_length=1)
-    tun.output([IPV4, IPV4, IPV4])
-    assert (tun.counts.opackets, tun.counts.collisions) == (1, 2)
-
-
-def test_both_families_are_input() -> None:
-    """IPv4 and IPv6 packets enter the stack, in order."""
-    tun = open_tun()
-    tun.write_many([IPV6, IPV4])
-    assert stack_of(tun).entered == [IPV6, IPV4]
-
-
-def test_a_foreign_family_is_not_input() -> None:
-    """A packet of another family is refused with its first byte in the text."""
-    tun = open_tun()
-    with pytest.raises(UnsupportedFamily, match="dev0: packet begins with 0x00, neither IPv4 nor IPv6"):
-        tun.write_many([FOREIGN])
-
-
-def test_what_came_before_a_foreign_family_is_input() -> None:
-    """What came before a packet of another family enters; the error says how many, and nothing after it enters."""
-    tun = open_tun()
-    with pytest.raises(UnsupportedFamily) as caught:
-        tun.write_many([IPV4, IPV6, FOREIGN, IPV4])
-    assert (caught.value.sent, stack_of(tun).entered) == (2, [IPV4, IPV6])
-
-
-def test_a_foreign_family_is_an_input_error() -> None:
-    """A refused write counts one ierror, and only what entered as ipackets."""
-    tun = open_tun()
-    with pytest.raises(UnsupportedFamily):
-        tun.write_many([IPV4, FOREIGN, FOREIGN])
-    assert (tun.counts.ierrors, tun.counts.ipackets) == (1, 1)
-
-
-@pytest.mark.parametrize("batch", [[b""], [IPV4, b""], [b"", IPV4]])
-def test_a_write_of_nothing_is_nothing(batch: list[bytes]) -> None:
-    """A write of 0 bytes succeeds, and nothing enters for it."""
-    tun = open_tun()
-    assert tun.write_many(batch) == len(batch)
-    assert stack_of(tun).entered == [packet for packet in batch if packet]
-
-
-def test_a_write_of_nothing_before_a_foreign_family() -> None:
-    """sent counts a write of 0 bytes that came before the refused one."""
-    tun = open_tun()
-    with pytest.raises(UnsupportedFamily) as caught:
-        tun.write_many([b"", FOREIGN])
-    assert (caught.value.sent, stack_of(tun).entered) == (1, [])
+    tun.set_lmode(1)
+    tun.close()
+    assert tun.lmode

@@ -9,14 +9,17 @@ from ipaddress import ip_interface
 from typing import Any
 
 import pytest
+from driver.fakes import advance, simulated
 
-from aiotun.driver import TapDevice
+from aiotun.driver import Credentials, Family, TapDevice
 from aiotun.endpoint import Endpoint, EventKind, Opening, Tap, Tun
 from aiotun.errors import DeviceBusy, DeviceClosed, DeviceDown, DeviceGone
 from aiotun.host import SoftHost
+from aiotun.queueing import TokenBucket
 from aiotun.testing.expect import parked, turns
 
 IPV4 = bytes.fromhex("4500002800000000400100007f0000017f000001") + bytes(20)
+IPV6 = bytes.fromhex("6000000000003b40").ljust(40, b"\0")
 FRAME = bytes.fromhex("0200000000010200000000020800") + IPV4
 
 Open = Callable[..., Opening[Any]]
@@ -82,8 +85,9 @@ async def test_a_busy_name(open: Open, kind: str) -> None:
     """A name that is open is refused, naming the process that has it; the first is undisturbed."""
     async with SoftHost() as host, host.open_tun("busy0") as tun:
         with pytest.raises(DeviceBusy, match=f"busy0: held by process {os.getpid()}"):
-            await open(host, "busy0")
+            await open(host, "busy0", mtu=1400, address="10.0.0.1/24")
         await tun.send(IPV4)
+        assert (tun.mtu, host.interface("busy0").addresses) == (1500, [])
 
 
 async def test_hosts_know_nothing_of_each_other() -> None:
@@ -404,3 +408,165 @@ async def test_a_closed_host(open: Open, kind: str) -> None:
         pass
     with pytest.raises(DeviceClosed, match="the host is closed"):
         await open(host)
+
+
+# --- interfaces made by hand ----------------------------------------------------------------------
+
+
+@both
+async def test_an_interface_made_by_hand(open: Open, kind: str) -> None:
+    """An interface that create() made is opened as it is, with mtu and addresses if asked for, and outlives it."""
+    async with SoftHost() as host:
+        device = host.create(f"{kind}3")
+        async with open(host, f"{kind}3", mtu=1400, address="10.0.0.1/24", queue_length=7):
+            assert host.interface(f"{kind}3") is device
+            assert (device.mtu, device.snd.max_packets, device.up) == (1400, 50, True)
+            assert device.addresses == [ip_interface("10.0.0.1/24")]
+        assert (host.interface(f"{kind}3"), device.is_open) == (device, False)
+
+
+async def test_the_mtu_stays_unless_asked_for() -> None:
+    """Without an mtu an interface made by hand keeps its own, and a new one has 1500."""
+    async with SoftHost() as host:
+        host.create("tun0").set_mtu(1300)
+        async with host.open_tun("tun0") as old, host.open_tun("tun1") as new:
+            assert (old.mtu, new.mtu) == (1300, 1500)
+
+
+@pytest.mark.parametrize(
+    ("open", "other", "text"),
+    [
+        (SoftHost.open_tun, "tap0", "tap0: the interface exists, and is a TapDevice"),
+        (SoftHost.open_tap, "tun0", "tun0: the interface exists, and is a TunDevice"),
+    ],
+)
+async def test_an_interface_of_the_other_kind(open: Open, other: str, text: str) -> None:
+    """An interface of the other driver is refused, and stays as it was."""
+    async with SoftHost() as host:
+        device = host.create(other)
+        with pytest.raises(DeviceBusy, match=text):
+            await open(host, other, mtu=1400)
+        assert (device.is_open, device.mtu, device.up) == (False, 1500, False)
+
+
+async def test_a_device_that_a_program_has() -> None:
+    """A device opened by its node is refused with the process that has it."""
+    async with SoftHost() as host:
+        host.dev["tun0"].open(Credentials(pid=4242))
+        with pytest.raises(DeviceBusy, match="tun0: held by process 4242"):
+            await host.open_tun("tun0")
+
+
+@both
+@pytest.mark.parametrize("options", [{"mtu": 71}, {"address": "10.0.0.1"}])
+async def test_a_failed_opening_leaves_what_was(open: Open, kind: str, options: dict[str, Any]) -> None:
+    """A refused value leaves an interface made by hand closed and down, to be opened again."""
+    async with SoftHost() as host:
+        device = host.create(f"{kind}0")
+        with pytest.raises(ValueError):
+            await open(host, f"{kind}0", **options)
+        assert (device.is_open, device.up, device.addresses, device.mtu) == (False, False, [], 1500)
+        await open(host, f"{kind}0")
+
+
+async def test_left_down_as_it_was() -> None:
+    """With up=False an interface that is up stays so."""
+    async with SoftHost() as host:
+        device = host.create("tun0")
+        device.set_up(True)
+        async with host.open_tun("tun0", up=False):
+            assert device.up
+
+
+# --- what is underneath ---------------------------------------------------------------------------
+
+
+@both
+async def test_the_default_queue(open: Open, kind: str) -> None:
+    """An endpoint's interface has room for 1000 packets."""
+    async with SoftHost() as host, open(host):
+        assert host.interface(f"{kind}0").snd.max_packets == 1000
+
+
+@both
+async def test_a_queue_of_ones_own(open: Open, kind: str) -> None:
+    """The packets wait in the discipline that was given, though it is empty."""
+    queue = TokenBucket(8000, 1500)
+    async with SoftHost() as host, open(host, queue=queue):
+        assert host.interface(f"{kind}0").snd is queue
+
+
+@both
+@simulated
+async def test_a_rate_limited_endpoint(open: Open, kind: str) -> None:
+    """Receiving waits until the queue releases the packet."""
+    size = len(unit(kind))
+    async with SoftHost() as host, open(host, queue=TokenBucket(8 * size, size)) as endpoint:
+        host.interface(f"{kind}0").output([unit(kind)] * 2)
+        assert await endpoint.recv() == unit(kind)
+        task = await parked(endpoint.recv())
+        advance(0.99)
+        await turns()
+        early = task.done()
+        advance(0.01)
+        assert (early, await task) == (False, unit(kind))
+
+
+async def test_an_endpoint_carries_both_families() -> None:
+    """An endpoint's tun carries IPv4 and IPv6; the drivers' default is there again once it is closed."""
+    async with SoftHost() as host:
+        device = host.create("tun0")
+        async with host.open_tun("tun0") as tun:
+            device.output([IPV4, IPV6])
+            assert await tun.recv_many() == [IPV4, IPV6]
+        device.open()
+        device.set_up(True)
+        assert list(device.output([IPV4, IPV6])) == [IPV4]
+
+
+async def test_the_stack_is_one() -> None:
+    """Routes, neighbors and protocols are those of the host's one stack."""
+    async with SoftHost() as host:
+        assert (host.routes, host.neighbors) == (host.stack.routes, host.stack.neighbors)
+        queue = host.protocol(Family.INET, limit=1)
+        assert host.stack.netisr.queues == {Family.INET: queue}
+        assert queue.enqueue([IPV4, IPV4]) == 1
+
+
+async def test_a_protocol_has_room_for_50() -> None:
+    """A protocol queue holds 50 packets unless asked for more."""
+    async with SoftHost() as host:
+        assert host.protocol(Family.INET).enqueue([IPV4] * 51) == 50
+
+
+async def test_sending_by_route() -> None:
+    """What the host sends leaves by the route to its destination; several are counted."""
+    async with SoftHost() as host, host.open_tun(address="127.0.0.0/31") as tun:
+        host.send(IPV4)
+        assert host.send_many([IPV4, FRAME, IPV4]) == 2
+        assert await tun.recv_many() == [IPV4] * 3
+
+
+async def test_pinging_nobody() -> None:
+    """A ping that is not answered within its time is a TimeoutError."""
+    async with SoftHost() as host, host.open_tun(address="10.0.0.1/24") as tun:
+        with pytest.raises(TimeoutError):
+            await host.ping("10.0.0.2", size=100, timeout=0)
+        assert len(await tun.recv()) == 128
+
+
+async def test_pinging_oneself() -> None:
+    """The host answers itself."""
+    async with SoftHost() as host, host.open_tun(address="10.0.0.1/24"):
+        assert 0 <= await host.ping("10.0.0.1") < 1
+
+
+async def test_the_end_of_the_stack() -> None:
+    """Closing the host closes its protocols and its packet filters."""
+    async with SoftHost() as host:
+        queue = host.protocol(Family.INET)
+        capture = host.create("tun0").bpf.attach()
+    with pytest.raises(DeviceClosed):
+        queue.recv_nowait()
+    with pytest.raises(DeviceGone):
+        capture.recv_nowait()

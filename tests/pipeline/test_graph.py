@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
+from aiotun.errors import DeviceDown
 from aiotun.pipeline import Batch, Path
 
 
 def halve(batch: Batch) -> Batch:
+    return batch[::2]
+
+
+def fails_or_halves(batch: Batch) -> Batch:
+    if len(batch) == 1:
+        raise DeviceDown("down")
     return batch[::2]
 
 
@@ -73,3 +82,16 @@ def test_both_end_with_a_line_end() -> None:
     """The text is whole lines."""
     assert drawn().graph().endswith("]\n")
     assert drawn().graph("dot").endswith("}\n")
+
+
+def test_a_table_of_short_names() -> None:
+    """The heading is as wide as it must be, and several reasons stand in one line."""
+    path = Path("p", [("a", fails_or_halves)])
+    path([b"1", b"2"])
+    with pytest.raises(DeviceDown):
+        path([b"1"])
+    assert path.describe().splitlines() == [
+        "p",
+        "  stage    entered       left  dropped",
+        "  a              3          1  1 a, 1 down",
+    ]

@@ -218,3 +218,17 @@ def test_a_datagram_is_what_it_says() -> None:
     """The test packets have the flow, the number and the size asked for."""
     packet = datagram(7, 9, 77)
     assert (flow_of(packet), numbers([packet]), len(packet)) == (7, [9], 77)
+
+
+def test_many_short_packets_are_more_than_one_long_one() -> None:
+    """A full queue drops from the flow with most bytes in all, not from the one with the longest packet."""
+    queue = fair(run(1, 100, flow=1), run(3, 60, flow=2), run(1, 60, flow=3), packets=4)
+    assert order(queue) == [1, 2, 3, 2]
+
+
+def test_what_left_counts_no_more() -> None:
+    """A flow that has sent most of its bytes is not the one to lose the next."""
+    queue = fair(run(4, 90, flow=1), packets=4)
+    queue.dequeue_many(3, 0.0)
+    queue.enqueue_many([*run(2, 60, flow=2), *run(2, 60, flow=3)], 0.0)
+    assert sorted(order(queue)) == [1, 2, 3, 3]

@@ -1,0 +1,1 @@
+"""The rows of the two drivers' tables: every behaviour of the C functions, through the host a user has."""
