@@ -4,8 +4,8 @@ How fast are the in-process drivers, and how small?
 Everything in one process, pinned to one CPU, by its CPU time: nothing here waits for anything. The variants alternate;
 a ratio is taken within each round. Needs no privilege.
 
-* Packets a second from ``interface.output(batch)`` to ``recv_many()``, with each discipline, and to ``async for``, beside
-  asyncio.Queue with put() and get() in one task, in two tasks, and handed over one by one.
+* Packets a second from ``interface.output(batch)`` to ``recv_many()``, with each discipline, and to ``async for``,
+  beside asyncio.Queue with put() and get() in one task, in two tasks, and handed over one by one.
 * Bytes for an interface among ten thousand, idle and after traffic, and what opening the last costs over the first.
 """
 
