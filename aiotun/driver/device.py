@@ -100,7 +100,7 @@ class Device(Wakeup):
         """Undo what being open meant to the interface, in a driver that does."""
 
     def fileno(self) -> int:
-        """Return a descriptor, made when first asked for, that polls readable while packets are queued; -1 if closed."""
+        """Return a descriptor, made when first asked for, that polls readable while packets wait; -1 if closed."""
         return self.readable.fileno() if self.is_open else -1
 
     # --- read -------------------------------------------------------------------------------------

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from ipaddress import ip_interface
 from typing import ClassVar
 
 from ..errors import DeviceError
 from .device import Device
+from .families import Family, SockAddr
 from .ifnet import Flags
+from .interface import InterfaceAddress
 from .requests import Argument, Request, Value, decode, encode
 
-__all__ = ["Ioctl"]
+__all__ = ["Ioctl", "interface_address"]
 
 INTERFACE_GROUP = "i"
 """The group of requests that are of the interface, not of the device."""
@@ -122,3 +125,10 @@ def _name(request: int) -> str:
         return Request(request).name
     except ValueError:
         return f"0x{request:08x}"
+
+
+def interface_address(address: SockAddr | InterfaceAddress) -> InterfaceAddress | None:
+    """Return the address as an interface has it, alone in its network if it came without one; None if empty."""
+    if not isinstance(address, SockAddr):
+        return address
+    return None if address.family is Family.UNSPEC else ip_interface(address.address.partition("%")[0])

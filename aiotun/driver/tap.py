@@ -160,6 +160,7 @@ class TapDevice(TapIoctl, Device):
             self.bpf.mtap(batch, Direction.IN)
         return batch
 
+    @stage(delivers=True)
     def _if_input(self, batch: Batch) -> Batch:
         self._stack(self, list(batch))
         return batch

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import time
 from collections import Counter
-from ipaddress import ip_interface
 
 from ..errors import DeviceError
 from .families import Family, SockAddr
 from .interface import InterfaceAddress
-from .ioctl import Ioctl
+from .ioctl import Ioctl, interface_address
 from .media import Media, MediaStatus
 from .requests import Request
 from .sysctl import ether_aton
@@ -84,8 +83,15 @@ class TapIoctl(Ioctl):
         self.mac = ether_aton(address.address)
 
     def set_address(self, address: SockAddr | InterfaceAddress) -> None:
-        """Give the interface an address, which brings it up (SIOCSIFADDR). Modelled on ether_ioctl() of NetBSD."""
-        given = ip_interface(address.address.partition("%")[0]) if isinstance(address, SockAddr) else address
+        """
+        Give the interface an address, which brings it up (SIOCSIFADDR). Modelled on ether_ioctl() of NetBSD.
+
+        Raises:
+            DeviceError: If the address is empty (EFAULT).
+        """
+        given = interface_address(address)
+        if given is None:
+            raise DeviceError(f"{self.name}: the address is empty", errno.EFAULT)
         self.add_address(given)
         self.set_up(True)
         self.lastchange = time.time()

@@ -84,7 +84,7 @@ class TunInput(TunMode):
         self.counts.ibytes += sum(map(len, batch))
         return batch
 
-    @stage(reason="unsupported_family")
+    @stage(reason="unsupported_family", delivers=True)
     def _demux(self, batch: Batch) -> Batch:
         """Give each packet to its protocol's queue. Modelled on netisr_queue()."""
         if self.with_head:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import time
-from ipaddress import ip_interface
 
 from ..errors import DeviceBusy, DeviceError
-from .families import Family, SockAddr
+from .families import SockAddr
 from .ifnet import Flags
 from .interface import InterfaceAddress
-from .ioctl import Ioctl
+from .ioctl import Ioctl, interface_address
 from .requests import Request, TunInfo
 from .tun_mode import TunMode
 
@@ -136,7 +135,7 @@ class TunIoctl(TunMode, Ioctl):
         Raises:
             DeviceError: If the address is empty (EFAULT); the interface is up all the same.
         """
-        given = _filled(address)
+        given = interface_address(address)
         if given is not None:
             self.add_address(given)
         self.init()
@@ -156,10 +155,3 @@ class TunIoctl(TunMode, Ioctl):
 
     def accept(self, address: SockAddr) -> None:
         """Join or leave a multicast group: a tun carries every packet, so there is nothing to do."""
-
-
-def _filled(address: SockAddr | InterfaceAddress) -> InterfaceAddress | None:
-    """Return the address as an interface has it, alone in its network if it came without one; None if empty."""
-    if not isinstance(address, SockAddr):
-        return address
-    return None if address.family is Family.UNSPEC else ip_interface(address.address.partition("%")[0])

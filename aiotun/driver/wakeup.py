@@ -97,7 +97,7 @@ class Wakeup(Interface):
         self._refusal = error
         return [packet for packet in batch if self.layer3_size(packet) <= self.mtu]
 
-    @stage(reason="queue_full", counted=True)  # by the queue itself
+    @stage(reason="queue_full", counted=True, delivers=True)  # counted by the queue itself
     def _enqueue(self, batch: Batch) -> Batch:
         """Modelled on ifq_handoff() in DragonFly sys/net/ifq_var.h."""
         queued = self._snd.enqueue_many(batch, self._now())

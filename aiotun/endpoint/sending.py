@@ -52,7 +52,8 @@ class Sending(Attachment):
         part of the batch was sent, each packet once.
 
         Args:
-            batch: The packets. All are checked before the first is sent: if one is unfit, none is sent.
+            batch: The packets. Sizes are checked before the first is sent: if one is unfit, none is sent. Another
+                family is for the device to refuse: what stood before that packet went, as the error's ``sent`` says.
             drop: For whoever forwards what others sent: drop packets that are unfit or that the device
                 refuses, count them in ``statistics().dropped`` by reason, and send the others.
 

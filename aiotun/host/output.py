@@ -13,6 +13,9 @@ from .link import EthernetLink, Link
 
 __all__ = ["Output"]
 
+FAULT = "fault"
+"""Counted for packets that a stage of the user's raised over."""
+
 
 class Output(Attached):
     """The sending half of a stack."""
@@ -45,11 +48,16 @@ class Output(Attached):
             if not self._transmit(link, next_hop, [packet]):
                 raise QueueFull(f"{link.name}: the send queue is full")
         except Exception as error:  # a stage of the user's may raise anything
-            self._dropped[getattr(error, "reason", "fault")] += 1
+            self._dropped[getattr(error, "reason", FAULT)] += 1
             raise
 
     def send_many(self, batch: Iterable[bytes]) -> int:
-        """Send packets; return how many went or wait. For which send() raises is dropped, counted under its reason."""
+        """
+        Send packets; return how many went or wait. For which send() raises is dropped, counted under its reason.
+
+        Raises:
+            Exception: If a stage of the user's in an interface's path does; after the others went.
+        """
         ways: dict[tuple[Link, bytes | None], list[bytes]] = {}
         went = 0
         for packet in batch:
@@ -60,14 +68,20 @@ class Output(Attached):
                 self._dropped[error.reason] += 1
             else:
                 ways.setdefault(way, []).append(packet)
+        fault: Exception | None = None
         for (link, next_hop), packets in ways.items():
             try:
                 taken = self._transmit(link, next_hop, packets)
             except DeviceError as error:
                 self._dropped[error.reason] += len(packets)
+            except Exception as error:
+                self._dropped[FAULT] += len(packets)
+                fault = fault or error
             else:
                 went += taken
                 self._count(QueueFull.reason, len(packets) - taken)
+        if fault is not None:
+            raise fault
         return went
 
     # --- inside -----------------------------------------------------------------------------------
@@ -116,7 +130,7 @@ class Output(Attached):
         raise NotImplementedError
 
     def _say(self, link: Link, batch: list[bytes]) -> None:
-        """Output what the stack has to say; count what does not go, and raise nothing: nobody asked us to."""
+        """Output what the stack has to say; count what does not go. Only a fault of the user's own stage is raised."""
         longest = link.mtu + link.header
         fit = [packet for packet in batch if len(packet) <= longest]
         self._drop(link, PacketTooBig.reason, len(batch) - len(fit))
@@ -126,6 +140,9 @@ class Output(Attached):
             queued = min(len(link.output(fit)), len(fit))
         except DeviceError as error:
             self._dropped[error.reason] += len(fit)
+        except Exception:
+            self._dropped[FAULT] += len(fit)
+            raise
         else:
             self._sent += queued
             self._count(QueueFull.reason, len(fit) - queued)

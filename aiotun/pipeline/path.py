@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 
 from .graph import describe, dot, mermaid
 from .stage import Batch, Stage, stage_name
@@ -47,7 +48,8 @@ class Path:
         name: What the path is called, for errors and pictures: ``tun0 output``.
         stages: Pairs of name and stage.
         ends: What is in front of the path and behind it, for pictures.
-        drop: Called with reason and number when a stage drops, unless the stage counts by itself.
+        drop: Called with reason and number when a stage drops; not for one that counts by itself, nor behind one
+            that delivers.
     """
 
     __slots__ = ("_created", "_drop", "_dropped", "_left", "_nodes", "ends", "name")
@@ -197,5 +199,11 @@ class Path:
         if self._dropped is None:
             self._dropped = Counter()
         self._dropped[reason] += count
-        if self._drop is not None and not getattr(node.stage, "counted", False):
+        if self._drop is not None and not getattr(node.stage, "counted", False) and not self._delivered(node):
             self._drop(reason, count)
+
+    def _delivered(self, node: _Node) -> bool:
+        """Return whether a stage in front of this one delivers the packets."""
+        return any(
+            getattr(before.stage, "delivers", False) for before in takewhile(lambda one: one is not node, self._nodes)
+        )

@@ -14,18 +14,22 @@ Stage = Callable[[Batch], Batch]
 S = TypeVar("S", bound=Callable[..., object])
 
 
-def stage(*, reason: str, counted: bool = False) -> Callable[[S], S]:
+def stage(*, reason: str | None = None, counted: bool = False, delivers: bool = False) -> Callable[[S], S]:
     """
-    Mark a stage with the reason its drops are counted under; without it, that is the stage's name.
+    Mark a stage with what its path should know of it.
 
     Args:
-        reason: One word, such as ``queue_full``.
+        reason: What its drops are counted under, one word, such as ``queue_full``; by default the stage's name.
         counted: Whether the stage has told whoever owns the path of its drops by itself.
+        delivers: Whether the packets have arrived with this stage, in a queue or a stack: what a later stage
+            leaves out of the batch is not lost, and the owner of the path is not told of it.
     """
 
     def mark(function: S) -> S:
-        function.reason = reason  # type: ignore[attr-defined]
+        if reason is not None:
+            function.reason = reason  # type: ignore[attr-defined]
         function.counted = counted  # type: ignore[attr-defined]
+        function.delivers = delivers  # type: ignore[attr-defined]
         return function
 
     return mark

@@ -363,7 +363,7 @@ def test_write_of_one(make: Make) -> None:
 def test_a_stage_may_take_a_packet_out(make: Make) -> None:
     """What a stage in the input path takes out was written all the same, and is counted under the stage's name."""
     device = make()
-    device.input.append(lambda batch: batch[1:], name="first")
+    device.input.insert_before("count", lambda batch: batch[1:], name="first")
     assert device.write_many([unit(make)] * 3) == 3
     assert device.counters().dropped == {"first": 1}
 
@@ -376,7 +376,7 @@ def test_a_write_that_fails(make: Make) -> None:
     def fail(batch: Batch) -> Batch:
         raise OSError("no memory")
 
-    device.input.append(fail, name="fail")
+    device.input.insert_before("count", fail, name="fail")
     with pytest.raises(OSError, match="no memory"):
         device.write_many([unit(make)] * 3)
     assert (device.counts.ierrors, device.counters().dropped) == (3, {"fail": 3})

@@ -122,3 +122,11 @@ def test_a_group_that_was_not_joined(joined: bool) -> None:
     with pytest.raises(DeviceError, match="dev0: not a member of 01:00:5e:00:00:09") as caught:
         tap.leave(GROUP)
     assert caught.value.errno == errno.ENXIO
+
+
+def test_an_empty_address() -> None:
+    """An address of no family is EFAULT, and the interface is left alone."""
+    tap = open_tap(up=False)
+    with pytest.raises(DeviceError, match="^dev0: the address is empty$") as caught:
+        tap.set_address(SockAddr(Family.UNSPEC))
+    assert (caught.value.errno, tap.addresses, tap.up) == (errno.EFAULT, [], False)

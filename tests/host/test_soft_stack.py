@@ -13,7 +13,8 @@ import pytest
 
 import aiotun
 from aiotun.driver import Family
-from aiotun.packet import Ethernet, IPv4, IPv6, Protocol, echo_reply
+from aiotun.packet import ICMP, Ethernet, IPv4, IPv6, Protocol, echo_reply
+from aiotun.pipeline import Batch
 
 DATAGRAM = IPv4("10.8.0.2", "10.8.0.1", Protocol.UDP, b"\x30\x39\x30\x3a\x00\x0a\x00\x00hi").build()
 
@@ -190,7 +191,38 @@ async def test_no_packet_disappears_in_the_stack() -> None:
         await here.ping("10.0.0.2")
         await there.ping("fd00::1")
         here.send_many([DATAGRAM, b"", b"\x45", IPv4("10.0.0.1", "10.0.0.77", Protocol.UDP, b"").build()])
-        for host in (here, there):
-            count = host.stack.statistics()
-            went = count.used + count.delivered + count.looped + count.sent + count.waiting
-            assert count.received + count.offered == went + sum(count.dropped.values())
+        assert balanced(here) and balanced(there)
+
+
+def stumble(batch: Batch) -> Batch:
+    raise RuntimeError("a fault")
+
+
+def balanced(host: aiotun.SoftHost) -> bool:
+    count = host.stack.statistics()
+    went = count.used + count.delivered + count.looped + count.sent + count.waiting
+    return count.received + count.offered == went + sum(count.dropped.values())
+
+
+async def test_a_fault_of_a_stage_surfaces_once_the_others_went() -> None:
+    """A stage that raises loses its interface's packets, counted as fault; those of other interfaces go."""
+    async with aiotun.SoftHost() as host, host.open_tun("tun0", address="10.1.0.1/24"):
+        async with host.open_tun("tun1", address="10.2.0.1/24") as other:
+            host.interface("tun0").output.insert_before("enqueue", stumble)
+            packets = [IPv4("10.1.0.1", f"10.{net}.0.9", Protocol.UDP, b"").build() for net in (1, 2)]
+            with pytest.raises(RuntimeError, match="^a fault$"):
+                host.send_many(packets)
+            assert other.recv_nowait() == packets[1]
+            assert host.stack.statistics().dropped == {"fault": 1}
+            assert balanced(host)
+
+
+async def test_a_fault_on_the_way_of_an_answer_surfaces_at_the_writer() -> None:
+    """A stage that raises over the stack's answer is heard of by whoever sent the question; nothing is uncounted."""
+    async with aiotun.SoftHost() as host, host.open_tun("tun0", address="10.1.0.1/24") as tun:
+        host.interface("tun0").output.insert_before("enqueue", stumble)
+        request = IPv4("10.1.0.9", "10.1.0.1", Protocol.ICMP, ICMP.echo_request(1, 1, b"").build()).build()
+        with pytest.raises(RuntimeError, match="^a fault$"):
+            await tun.send(request)
+        assert host.stack.statistics().dropped == {"fault": 1}
+        assert balanced(host)

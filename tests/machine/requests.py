@@ -154,7 +154,7 @@ def _set_address(device: ModelDevice, address: SockAddr) -> None:
     if address.address:
         device.add_address(ip_interface(address.address))
     elif not device.tun:
-        raise Refused("ValueError")
+        raise Refused("DeviceError", errno.EFAULT)
     _init(device)
     if not address.address:
         raise Refused("DeviceError", errno.EFAULT)

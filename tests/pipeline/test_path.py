@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiotun.errors import DeviceDown
-from aiotun.pipeline import Batch, Path, StageStatistics
+from aiotun.pipeline import Batch, Path, PathStatistics, StageStatistics
 
 
 def add(letter: bytes) -> object:
@@ -255,7 +255,8 @@ class TestCounting:
         edges = [counted.entered, *(stage.left for stage in counted.stages)]
         assert [stage.entered for stage in counted.stages] == edges[: len(stages)]
         assert edges[-1] == counted.left
-        for one in (counted, *counted.stages):
+        every: list[PathStatistics | StageStatistics] = [counted, *counted.stages]
+        for one in every:
             assert one.entered + one.created == one.left + sum(one.dropped.values())
 
 

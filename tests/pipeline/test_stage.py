@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiotun.pipeline import Path, per_packet, stage
+from aiotun.pipeline import Batch, Path, per_packet, stage
 from aiotun.pipeline.stage import stage_name
 
 
@@ -44,7 +44,7 @@ def test_the_reason_of_a_stage_is_what_its_drops_are_counted_under() -> None:
     """stage(reason=...) names the drops."""
 
     @stage(reason="odd")
-    def even(batch: list[bytes]) -> list[bytes]:
+    def even(batch: Batch) -> Batch:
         return batch[::2]
 
     path = Path("x", [("even", even)])
@@ -57,14 +57,31 @@ def test_a_stage_that_counts_by_itself_is_not_counted_twice() -> None:
     told: list[tuple[str, int]] = []
 
     @stage(reason="odd", counted=True)
-    def even(batch: list[bytes]) -> list[bytes]:
+    def even(batch: Batch) -> Batch:
         return batch[::2]
 
     @stage(reason="first")
-    def rest(batch: list[bytes]) -> list[bytes]:
+    def rest(batch: Batch) -> Batch:
         return batch[1:]
 
     path = Path("x", [("even", even), ("rest", rest)], drop=lambda reason, count: told.append((reason, count)))
     path([b"1", b"2", b"3", b"4"])
     assert told == [("first", 1)]
     assert path.statistics().dropped == {"odd": 2, "first": 1}
+
+
+def test_behind_a_stage_that_delivers_nothing_is_lost() -> None:
+    """What a stage behind the delivery leaves out is counted at the stage, and is no loss to the owner."""
+    told: list[tuple[str, int]] = []
+
+    @stage(delivers=True)
+    def arrive(batch: Batch) -> Batch:
+        return batch[1:]
+
+    def rest(batch: Batch) -> Batch:
+        return batch[1:]
+
+    path = Path("x", [("arrive", arrive), ("rest", rest)], drop=lambda reason, count: told.append((reason, count)))
+    path([b"1", b"2", b"3", b"4"])
+    assert told == [("arrive", 1)]
+    assert [one.dropped for one in path.statistics().stages] == [{"arrive": 1}, {"rest": 1}]
