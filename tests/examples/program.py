@@ -69,6 +69,25 @@ class Program:
         self.status = self._process.returncode
 
 
+def finished(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run an example that ends by itself, every warning an error in it."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+def printed_by(name: str, *arguments: str) -> list[str]:
+    """Run an example that ends well and without complaints; return the lines it printed."""
+    done = finished(name, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
 @contextmanager
 def namespaces(*names: str) -> Iterator[None]:
     """Make network namespaces, with their loopback up, for as long as the block lasts."""
