@@ -26,6 +26,7 @@ from ..errors import DeviceDown, DeviceError, DeviceGone, PacketTooBig
 from ..pipeline import Path
 from ..queueing import Discipline, Fifo
 from .ifnet import RUNNING, UP, Counts, Flags
+from .telling import Telling
 
 __all__ = ["IFQ_MAXLEN", "Interface", "InterfaceAddress", "Stack", "Stages"]
 
@@ -39,7 +40,7 @@ Stages = tuple[tuple[str, str], ...]
 """The stages of a path in order: the name, and the method that is the stage."""
 
 
-class Interface:
+class Interface(Telling):
     """
     One interface of an in-process stack.
 
@@ -59,8 +60,6 @@ class Interface:
     # bytes, with 31 it costs 1600, and a host may hold thousands.
     lastchange: float | None = None
     """When the interface last went up or down, in seconds since the epoch."""
-    going = False
-    """Set first when the interface is destroyed, before anything else happens to it."""
     when_taken: Callable[[], None] | None = None
     """Called after packets left the send queue: whoever outputs may have room again."""
     _dropped: Counter[str] | None = None
@@ -127,7 +126,13 @@ class Interface:
 
     @snd.setter
     def snd(self, discipline: Discipline) -> None:
-        """Queue from now on by another discipline; what the old one holds is dropped, counted as ``requeued``."""
+        """
+        Queue from now on by another discipline; what the old one holds is dropped, counted as ``requeued``.
+
+        Raises:
+            TypeError: If it is not a discipline.
+        """
+        self._check_discipline(discipline)
         self.purge("requeued")
         for reason, count in self._snd.statistics().dropped.items():
             self.drop(reason, count)
@@ -266,29 +271,17 @@ class Interface:
             dropped=dict(dropped),
         )
 
-    def listen(self, tell: Callable[[Event], None]) -> None:
-        """Call *tell* with every change from now on; one that comes after the end is told so at once."""
-        if self.going:
-            tell(Event(EventKind.GONE))
-        else:
-            self._listeners.append(tell)
-
-    def unlisten(self, tell: Callable[[Event], None]) -> None:
-        """Call *tell* no more. One that does not listen is nothing to undo."""
-        if tell in self._listeners:
-            self._listeners.remove(tell)
-
-    def tell(self, event: Event) -> None:
-        """Tell everybody who listens."""
-        for listener in tuple(self._listeners):
-            listener(event)
-
     def check_alive(self) -> None:
         """Raise DeviceGone if the interface was deleted."""
         if self.going:
             raise DeviceGone(f"{self.name}: the interface was deleted", errno.ENXIO)
 
+    def _check_discipline(self, discipline: object) -> None:
+        if not isinstance(discipline, Discipline):
+            raise TypeError(f"{self.name}: a queue is a discipline such as Fifo(50), not {discipline!r}")
+
     def _queue_by(self, discipline: Discipline) -> None:
+        self._check_discipline(discipline)
         discipline.offset = self.header
         self._snd = discipline
         # The one that never looks at the clock is the usual one: not reading it saves 1 us a batch.

@@ -59,13 +59,14 @@ class DeviceNode(Generic[T]):
         """The number of the group."""
         return _GIDS[self.group]
 
-    def open(self, credentials: Credentials) -> T:
+    def open(self, credentials: Credentials | None = None) -> T:
         """
-        Open the device for reading and writing.
+        Open the device for reading and writing, by default as root in this process.
 
         Raises:
             PermissionError: If the mode does not let *credentials* both read and write; with what to do about it.
         """
+        credentials = credentials or Credentials()
         if not self.allows(credentials):
             text = (
                 f"{self.name}: uid {credentials.uid} may not open a node of {self.owner}:{self.group} with mode "

@@ -61,9 +61,9 @@ class TunOutput(TunMode):
         return queued
 
     def inject(self, packet: bytes) -> None:
-        self._refusal = None
-        if not self.output_to(SockAddr(Family.UNSPEC), (packet,)) and self._refusal is not None:
-            raise self._refusal
+        self.refusal = None
+        if not self.output_to(SockAddr(Family.UNSPEC), (packet,)) and self.refusal is not None:
+            raise self.refusal
 
     def is_ready(self) -> bool:
         return self.is_open and self.up
@@ -77,7 +77,7 @@ class TunOutput(TunMode):
             return batch
         fit = [packet for packet in batch if len(packet) >= HEAD]
         if len(fit) < len(batch):
-            self._refusal = self.short(min(batch, key=len))
+            self.refusal = self.short(min(batch, key=len))
         if fit:
             self._family = int.from_bytes(fit[0][:HEAD], sys.byteorder)
         return [packet[HEAD:] for packet in fit]
@@ -98,7 +98,7 @@ class TunOutput(TunMode):
         else:
             fit = [headed for packet in batch if (headed := self._headed(packet)) is not None]
         if len(fit) < len(batch):
-            self._refusal = UnsupportedFamily(f"{self.name}: a packet is of a family that the device does not carry")
+            self.refusal = UnsupportedFamily(f"{self.name}: a packet is of a family that the device does not carry")
         return fit
 
     def _count_output(self, batch: Batch) -> Batch:

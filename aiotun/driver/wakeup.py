@@ -28,8 +28,8 @@ class Wakeup(Interface):
     """Whether the send queue announces what it holds; a disabled one only fills."""
     asynchronous = False
     """Whether SIGIO is wanted (FIOASYNC)."""
-    _refusal: DeviceError | None = None
-    """Why the packet refused last was refused."""
+    refusal: DeviceError | None = None
+    """Why output() refused the packet it refused last; for a caller to clear before and look at after."""
     _timer: asyncio.TimerHandle | None = None
     _timer_loop: asyncio.AbstractEventLoop | None = None
     _due = 0.0
@@ -52,9 +52,9 @@ class Wakeup(Interface):
             QueueFull: If the send queue is.
             PacketTooBig, UnsupportedFamily: If the driver does not carry the packet.
         """
-        self._refusal = None
-        if not self.output((packet,)) and self._refusal is not None:
-            raise self._refusal
+        self.refusal = None
+        if not self.output((packet,)) and self.refusal is not None:
+            raise self.refusal
 
     def nread(self) -> int:
         """Return how many bytes the next read brings, 0 if there is nothing to read (FIONREAD)."""
@@ -94,7 +94,7 @@ class Wakeup(Interface):
         error = self.oversize(batch)
         if error is None:
             return batch
-        self._refusal = error
+        self.refusal = error
         return [packet for packet in batch if self.layer3_size(packet) <= self.mtu]
 
     @stage(reason="queue_full", counted=True, delivers=True)  # counted by the queue itself
@@ -104,7 +104,7 @@ class Wakeup(Interface):
         refused = len(batch) - len(queued)
         if refused:
             self.counts.collisions += refused
-            self._refusal = QueueFull(f"{self.name}: the send queue is full, {len(self._snd)} packets wait")
+            self.refusal = QueueFull(f"{self.name}: the send queue is full, {len(self._snd)} packets wait")
         return queued
 
     # --- steps of the start path ------------------------------------------------------------------

@@ -6,11 +6,13 @@ import errno
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from ..driver import Credentials, Device, DeviceNode, Units
+from ..driver import Credentials, DeviceNode, TapDevice, TunDevice, Units
 from ..driver.tun import check_root
 from ..errors import DeviceGone
 
-__all__ = ["DevFs"]
+__all__ = ["AnyDevice", "DevFs"]
+
+AnyDevice = TunDevice | TapDevice
 
 TUN_PREALLOCATED_UNITS = 4
 TAP_CLONER = 0xFFFFF
@@ -19,7 +21,7 @@ TAP_CLONER = 0xFFFFF
 _TAP = re.compile(r"tap(0|[1-9][0-9]*)")
 
 
-class DevFs(Mapping[str, DeviceNode[Device]]):
+class DevFs(Mapping[str, DeviceNode[AnyDevice]]):
     """
     The nodes by name; opening one gives a device to read, write and close.
 
@@ -38,7 +40,7 @@ class DevFs(Mapping[str, DeviceNode[Device]]):
     NetBSD if_tap.c.
     """
 
-    def __init__(self, interfaces: Mapping[str, Device], create: Callable[[str], Device]) -> None:
+    def __init__(self, interfaces: Mapping[str, AnyDevice], create: Callable[[str], AnyDevice]) -> None:
         self._interfaces = interfaces
         self._create = create
         self._tuns = Units("tun")
@@ -46,7 +48,7 @@ class DevFs(Mapping[str, DeviceNode[Device]]):
             self._tuns.set(unit)
         self._cloned = TUN_PREALLOCATED_UNITS
 
-    def __getitem__(self, name: str) -> DeviceNode[Device]:
+    def __getitem__(self, name: str) -> DeviceNode[AnyDevice]:
         if name == "tun":
             return DeviceNode(name=name, minor=self._tuns.limit, opens=self._clone_tun)
         if name == "tap":
@@ -77,26 +79,27 @@ class DevFs(Mapping[str, DeviceNode[Device]]):
     def _tun_names(self) -> list[str]:
         return [f"tun{unit}" for unit in range(self._cloned) if unit in self._tuns]
 
-    def _clone_tun(self, who: Credentials) -> Device:
+    def _clone_tun(self, who: Credentials) -> AnyDevice:
+        check_root("tun", who)  # before a unit is taken
         unit = self._tuns.get()
         while f"tun{unit}" in self._interfaces:  # somebody made it without a node
             unit = self._tuns.get()
         self._cloned = unit + 1
         return self._open_tun(f"tun{unit}", who)
 
-    def _open_tun(self, name: str, who: Credentials) -> Device:
+    def _open_tun(self, name: str, who: Credentials) -> AnyDevice:
         check_root(name, who)  # before the interface is made
         device = self._interfaces.get(name) or self._create(name)
         device.open(who)
         return device
 
-    def _clone_tap(self, who: Credentials) -> Device:
+    def _clone_tap(self, who: Credentials) -> AnyDevice:
         device = self._create("tap")
         device.dies_with_close = True
         device.open(who)
         return device
 
-    def _open_tap(self, name: str, who: Credentials) -> Device:
+    def _open_tap(self, name: str, who: Credentials) -> AnyDevice:
         device = self._interfaces.get(name)
         if device is None:
             raise DeviceGone(f'{name}: no such interface; make it with host.create("{name}")', errno.ENXIO)

@@ -7,6 +7,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import Protocol
 
 from ..endpoint import Event
+from ..errors import DeviceError
 
 __all__ = ["EthernetLink", "Link"]
 
@@ -31,6 +32,9 @@ class Link(Protocol):
     @property
     def output(self) -> Callable[[list[bytes]], Sequence[bytes]]:
         """Takes packets, or whole frames, towards the application; returns those queued, counts the others."""
+
+    refusal: DeviceError | None
+    """Why output() refused the packet it refused last."""
 
     def drop(self, reason: str, count: int) -> None: ...
     def listen(self, tell: Callable[[Event], None]) -> None: ...

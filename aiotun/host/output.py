@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from ..errors import DeviceDown, DeviceError, PacketError, PacketTooBig, QueueFull, UnsupportedFamily
+from ..errors import DeviceDown, DeviceError, PacketError, PacketTooBig, UnsupportedFamily
 from .attached import Attached
 from .link import EthernetLink, Link
 
-__all__ = ["Output"]
+__all__ = ["Filtered", "Output"]
 
 FAULT = "fault"
 """Counted for packets that a stage of the user's raised over."""
+
+
+class Filtered(DeviceError):
+    """A stage that the user put into an interface's output path dropped the packet."""
+
+    code = errno.EPERM
+    reason = "filtered"
 
 
 class Output(Attached):
@@ -39,6 +47,7 @@ class Output(Attached):
             DeviceDown: If the interface is down.
             DeviceGone: If the route's interface does not exist.
             QueueFull: If the interface's send queue is full.
+            Filtered: If a stage of the user's in the interface's output path dropped it (EPERM).
             UnsupportedFamily: If it is neither IPv4 nor IPv6.
             PacketError: If it is shorter than its header.
         """
@@ -46,7 +55,7 @@ class Output(Attached):
         try:
             link, next_hop = self._way(packet)
             if not self._transmit(link, next_hop, [packet]):
-                raise QueueFull(f"{link.name}: the send queue is full")
+                raise self._refusal(link)
         except Exception as error:  # a stage of the user's may raise anything
             self._dropped[getattr(error, "reason", FAULT)] += 1
             raise
@@ -79,7 +88,7 @@ class Output(Attached):
                 fault = fault or error
             else:
                 went += taken
-                self._count(QueueFull.reason, len(packets) - taken)
+                self._count(self._refusal(link).reason, len(packets) - taken)
         if fault is not None:
             raise fault
         return went
@@ -121,9 +130,17 @@ class Output(Attached):
                 return len(packets)
         else:
             frames = packets
-        queued = min(len(link.output(frames)), len(frames))  # a stage of the user's may make more of them
+        queued = self._output(link, frames)
         self._sent += queued
         return queued
+
+    def _output(self, link: Link, batch: list[bytes]) -> int:
+        """Return how many packets of the batch were queued; why others were not is what _refusal() tells then."""
+        link.refusal = None
+        return min(len(link.output(batch)), len(batch))  # a stage of the user's may make more of them
+
+    def _refusal(self, link: Link) -> DeviceError:
+        return link.refusal or Filtered(f"{link.name}: a stage of its output path dropped the packet")
 
     def _enter(self, link: Link, packets: list[bytes]) -> None:
         """Take packets of this host to itself in again, as if by *link*."""
@@ -137,7 +154,7 @@ class Output(Attached):
         if not fit:
             return
         try:
-            queued = min(len(link.output(fit)), len(fit))
+            queued = self._output(link, fit)
         except DeviceError as error:
             self._dropped[error.reason] += len(fit)
         except Exception:
@@ -145,7 +162,7 @@ class Output(Attached):
             raise
         else:
             self._sent += queued
-            self._count(QueueFull.reason, len(fit) - queued)
+            self._count(self._refusal(link).reason, len(fit) - queued)
 
     def _drop(self, link: Link, reason: str, count: int) -> None:
         if count:

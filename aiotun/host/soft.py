@@ -7,11 +7,14 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self, TypeVar
 
+import attrs
+
 from ..driver import Device, DevicePort, Interface, ProtocolQueue, TapDevice, TunDevice
+from ..driver.interface import InterfaceAddress
 from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown
-from ..errors import DeviceBusy, DeviceClosed
+from ..errors import DeviceBusy
 from ..packet import AddressLike
-from ..queueing import Discipline
+from ..queueing import Discipline, Fifo
 from .neighbors import Neighbors
 from .options import Addresses, addresses, hardware_address
 from .routes import Routes
@@ -19,7 +22,36 @@ from .soft_interfaces import SoftInterfaces
 
 __all__ = ["SoftHost"]
 
+QUEUE_LENGTH = 1000
+"""Packets that may wait for an endpoint; the driver's own 50 lose bursts."""
+
 E = TypeVar("E", bound=Endpoint)
+D = TypeVar("D", TunDevice, TapDevice)
+
+
+@attrs.frozen
+class _Options:
+    """What an interface is to be when it is opened; None leaves it as it is."""
+
+    addresses: list[InterfaceAddress]
+    mtu: int | None
+    queue_length: int | None
+    queue: Discipline | None
+    mac: bytes | None
+    up: bool
+    when_down: WhenDown
+
+    def configure(self, device: TunDevice | TapDevice) -> None:
+        if self.mtu is not None:
+            device.set_mtu(self.mtu)
+        if self.queue is not None:
+            device.snd = self.queue
+        elif self.queue_length is not None:
+            device.snd = Fifo(self.queue_length)
+        if self.mac is not None and isinstance(device, TapDevice):
+            device.mac = self.mac
+        for address in self.addresses:
+            device.add_address(address)
 
 
 class SoftHost(SoftInterfaces):
@@ -34,7 +66,6 @@ class SoftHost(SoftInterfaces):
     def __init__(self) -> None:
         super().__init__()
         self._endpoints: dict[Interface, Endpoint] = {}
-        self._closed = False
 
     def __repr__(self) -> str:
         return f"<SoftHost {' '.join(self._interfaces) or 'without interfaces'}>"
@@ -45,7 +76,7 @@ class SoftHost(SoftInterfaces):
         *,
         address: Addresses = (),
         mtu: int | None = None,
-        queue_length: int = 1000,
+        queue_length: int | None = None,
         queue: Discipline | None = None,
         up: bool = True,
         when_down: WhenDown = "wait",
@@ -60,8 +91,8 @@ class SoftHost(SoftInterfaces):
             name: The interface's name; ``%d`` becomes the lowest free number.
             address: Addresses with prefix length, ``"10.8.0.2/24"``, one or several, IPv4 or IPv6.
             mtu: Largest packet, in bytes; 1500 by default.
-            queue_length: Packets that may wait for the application; more are dropped and counted.
-            queue: The discipline they wait in, instead of first-in first-out.
+            queue_length: Packets that may wait for the application, 1000 by default; more are dropped and counted.
+            queue: The discipline they wait in, instead of first-in first-out; it belongs to this interface alone.
             up: Whether to bring the interface up.
             when_down: What receiving does while the interface is down.
 
@@ -70,17 +101,8 @@ class SoftHost(SoftInterfaces):
             DeviceBusy: If the interface is open already.
         """
 
-        def make(name: str) -> TunDevice:
-            return TunDevice(
-                name,
-                self._deliver,
-                queue_length=queue_length,
-                snd=queue,
-                netisr=self.stack.netisr,
-                debug=self._debug,
-            )
-
-        return self._opening(Tun, TunDevice, make, name, address, mtu, up, when_down)
+        options = _Options(addresses(address), mtu, queue_length, queue, None, up, when_down)
+        return self._opening(Tun, TunDevice, self._make_tun, name, options)
 
     def open_tap(
         self,
@@ -89,7 +111,7 @@ class SoftHost(SoftInterfaces):
         address: Addresses = (),
         mtu: int | None = None,
         mac: str | bytes | None = None,
-        queue_length: int = 1000,
+        queue_length: int | None = None,
         queue: Discipline | None = None,
         up: bool = True,
         when_down: WhenDown = "wait",
@@ -101,10 +123,8 @@ class SoftHost(SoftInterfaces):
             mac: The interface's hardware address; by default the driver's own prefix and three bytes of uptime.
         """
 
-        def make(name: str) -> TapDevice:
-            return TapDevice(name, self._deliver, queue_length=queue_length, snd=queue, mac=hardware_address(mac))
-
-        return self._opening(Tap, TapDevice, make, name, address, mtu, up, when_down)
+        options = _Options(addresses(address), mtu, queue_length, queue, hardware_address(mac), up, when_down)
+        return self._opening(Tap, TapDevice, self._make_tap, name, options)
 
     # --- the stack side ---------------------------------------------------------------------------
 
@@ -142,9 +162,11 @@ class SoftHost(SoftInterfaces):
 
         Raises:
             DeviceBusy: If somebody receives them already.
+            DeviceClosed: If the host is closed.
 
         Modelled on netisr_register() of DragonFly.
         """
+        self._check_open()
         return self.stack.netisr.register(family, limit)
 
     async def ping(self, address: AddressLike, *, size: int = 56, timeout: float = 1.0) -> float:
@@ -178,52 +200,34 @@ class SoftHost(SoftInterfaces):
     # --- inside -----------------------------------------------------------------------------------
 
     def _opening(
-        self,
-        kind: Callable[..., E],
-        driver: type[Device],
-        make: Callable[[str], Device],
-        name: str,
-        address: Addresses,
-        mtu: int | None,
-        up: bool,
-        when_down: WhenDown,
+        self, kind: Callable[..., E], driver: type[D], make: Callable[[str], D], name: str, options: _Options
     ) -> Opening[E]:
         async def open() -> E:
-            device = self._device(driver, make, name, address, mtu)
-            if up:
+            self._check_open()
+            device = self._device(driver, make, self._free_name(name), options)
+            if options.up:
                 device.set_up(True)
-            endpoint = kind(DevicePort(device, self._given_up), when_down=when_down)
+            endpoint = kind(DevicePort(device, self._given_up), when_down=options.when_down)
             self._endpoints[device] = endpoint
             return endpoint
 
         return Opening(open)
 
-    def _device(
-        self,
-        driver: type[Device],
-        make: Callable[[str], Device],
-        name: str,
-        address: Addresses,
-        mtu: int | None,
-    ) -> Device:
+    def _device(self, driver: type[D], make: Callable[[str], D], name: str, options: _Options) -> D:
         """Return the interface to open, configured: the one of that name, or a new one."""
-        if self._closed:
-            raise DeviceClosed("the host is closed")
-        wanted = addresses(address)
-        name = self._free_name(name)
         device = self._interfaces.get(name)
         if device is None:
-            device = make(name)
-            device.dies_with_close = True
-        elif device.is_open:
+            new = make(name)
+            new.snd = Fifo(QUEUE_LENGTH)
+            new.dies_with_close = True
+            options.configure(new)
+            return self._add(new)
+        if device.is_open:
             raise DeviceBusy(f"{name}: held by process {device.pid}")
-        elif not isinstance(device, driver):
+        if not isinstance(device, driver):
             raise DeviceBusy(f"{name}: the interface exists, and is a {type(device).__name__}")
-        if mtu is not None:
-            device.set_mtu(mtu)
-        for one in wanted:
-            device.add_address(one)
-        return device if name in self._interfaces else self._add(device)
+        options.configure(device)
+        return device
 
     def _given_up(self, device: Device) -> None:
         self._endpoints.pop(device, None)

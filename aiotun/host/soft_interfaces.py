@@ -8,11 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ..driver import (
     Debug,
-    Device,
     Interface,
     NetworkPort,
     NetworkSide,
@@ -22,16 +21,17 @@ from ..driver import (
     Units,
 )
 from ..driver.sysctl import ether_aton
-from ..endpoint import Event, EventKind
+from ..endpoint import Endpoint, Event, EventKind
 from ..endpoint.names import check_name, is_template
-from ..errors import DeviceBusy, DeviceError, DeviceGone
+from ..errors import DeviceBusy, DeviceClosed, DeviceError, DeviceGone
 from .bridge import Bridge
-from .devfs import TAP_CLONER, DevFs
+from .devfs import TAP_CLONER, AnyDevice, DevFs
+from .link import Link
 from .stack import Stack
 
 __all__ = ["SoftInterfaces"]
 
-D = TypeVar("D", bound=Device)
+D = TypeVar("D", TunDevice, TapDevice)
 
 _UNIT = re.compile(r"(.*?)(0|[1-9][0-9]*)")
 
@@ -44,18 +44,19 @@ class SoftInterfaces:
         """The stack side: routes, neighbors, protocols, and what they counted."""
         self.sysctl = SysctlTree()
         """The values of the drivers by dotted name: ``host.sysctl["net.link.tap.tap0"]``."""
-        self._interfaces: dict[str, Device] = {}
+        self._interfaces: dict[str, AnyDevice] = {}
         self._units: dict[str, Units] = {}  # by what stands in front of the number
         # By interface, not by name: a name may be taken anew while a deleted interface is still open.
         self._networks: dict[Interface, NetworkSide] = {}
         self._network_ports: dict[Interface, NetworkPort] = {}
         self._bridges: dict[str, Bridge] = {}
         self._debug = Debug()
+        self._closed = False
         self.sysctl.create_node("net.link.tap")
         self.sysctl.create("debug.if_tun_debug", lambda: self._debug.level, self._set_debug)
 
     @property
-    def interfaces(self) -> Mapping[str, Device]:
+    def interfaces(self) -> Mapping[str, AnyDevice]:
         """The interfaces there are now, by name; a live, read-only view."""
         return MappingProxyType(self._interfaces)
 
@@ -64,29 +65,35 @@ class SoftInterfaces:
         """The device nodes by name, to open as a program does: ``host.dev["tap4"].open(Credentials())``."""
         return DevFs(self._interfaces, self.create)
 
-    def interface(self, name: str) -> Device:
+    def interface(self, name: str | Endpoint) -> AnyDevice:
         """
-        Return the interface called *name*.
+        Return the interface called *name*, or that an endpoint of this host stands on.
 
         Raises:
             DeviceGone: If there is none.
         """
+        name = name.name if isinstance(name, Endpoint) else name
         try:
             return self._interfaces[name]
         except KeyError:
             raise DeviceGone(f"{name}: no such interface") from None
 
-    def create(self, name: str) -> Device:
+    def create(self, name: str) -> AnyDevice:
         """
         Make an interface that lives until it is destroyed: ``"tap4"``, or ``"tap"`` for the next free number.
 
         Raises:
             DeviceError: If there is no driver of that name (EINVAL), or it has no such unit (ENXIO).
             DeviceBusy: If the interface exists (EEXIST).
+            DeviceClosed: If the host is closed.
 
         Modelled on tap_clone_create() in NetBSD if_tap.c.
         """
-        drivers: dict[str, Callable[[str], Device]] = {"tun": self._make_tun, "tap": self._make_tap}
+        self._check_open()
+        drivers: dict[str, Callable[[str], AnyDevice]] = {
+            "tun": lambda name: self._add(self._make_tun(name)),
+            "tap": lambda name: self._add(self._make_tap(name)),
+        }
         parts = _UNIT.fullmatch(name)
         driver = parts[1] if parts else name
         if driver not in drivers:
@@ -95,7 +102,7 @@ class SoftInterfaces:
             raise DeviceError(f"{name}: no unit {parts[2]}, {driver} has 0 to {TAP_CLONER - 1}", errno.ENXIO)
         if name in self._interfaces:
             raise DeviceBusy(f"{name}: the interface exists", errno.EEXIST)
-        return self._add(drivers[driver](name if parts else self._free_name(f"{driver}%d")))
+        return drivers[driver](name if parts else self._free_name(f"{driver}%d"))
 
     def destroy(self, name: str) -> None:
         """
@@ -132,23 +139,33 @@ class SoftInterfaces:
         self._networks[interface] = NetworkSide(port)
         return self._networks[interface]
 
-    def bridge(self, name: str, members: Iterable[str] = ()) -> Bridge:
+    def bridge(self, name: str, members: str | Iterable[str] = ()) -> Bridge:
         """
         Make a bridge of taps: a frame that enters by one member leaves by the others.
 
         While a tap is a member, the host's own stack sees nothing of it.
 
         Raises:
-            DeviceBusy: If there is a bridge of that name with members.
+            DeviceBusy: If there is a bridge of that name with members, or a member is in another.
             DeviceGone: If there is no interface of a member's name.
             ValueError: If a member is not a tap.
         """
         if name in self._bridges and self._bridges[name].members:
             raise DeviceBusy(f"{name}: the bridge exists, with {len(self._bridges[name].members)} members")
-        self._bridges[name] = Bridge(name, [self.interface(member) for member in members])
+        taps = [self.interface(member) for member in ([members] if isinstance(members, str) else members)]
+        for tap in taps:
+            for bridge in self._bridges.values():
+                if tap in bridge:
+                    raise DeviceBusy(f"{name}: {tap.name} is a member of {bridge.name}")
+        self._check_open()
+        self._bridges[name] = Bridge(name, taps)
         return self._bridges[name]
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DeviceClosed("the host is closed")
 
     def _make_tun(self, name: str) -> TunDevice:
         return TunDevice(name, self._deliver, netisr=self.stack.netisr, debug=self._debug)
@@ -185,7 +202,7 @@ class SoftInterfaces:
         self.stack.attach(device)
         return device
 
-    def _changed(self, device: Device, event: Event) -> None:
+    def _changed(self, device: AnyDevice, event: Event) -> None:
         if event.kind is not EventKind.GONE:
             return
         del self._interfaces[device.name]
@@ -203,9 +220,9 @@ class SoftInterfaces:
             return
         for bridge in self._bridges.values():
             if interface in bridge:
-                bridge.input(interface, batch)
+                bridge.input(cast(Link, interface), batch)
                 return
-        self.stack.input(interface, batch)
+        self.stack.input(cast(Link, interface), batch)  # every interface of this host is a device
 
     def _set_debug(self, level: int | str) -> None:
         self._debug.level = int(level)

@@ -7,7 +7,7 @@ Conservation, for each stage and for the path: ``entered + created == left + sum
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from .graph import describe, dot, mermaid
@@ -88,8 +88,10 @@ class Path:
                 left = len(batch)
             except BaseException as error:
                 self._lost(node, getattr(error, "reason", node.name), entered)
-                if batch is None:
-                    raise TypeError(f"{self.name}: stage {node.name!r} returned None, not a batch") from None
+                if not isinstance(batch, Sequence) or isinstance(batch, bytes):
+                    raise TypeError(
+                        f"{self.name}: a batch is a list of packets, not {batch!r}; see stage {node.name!r}"
+                    ) from error
                 raise
             if left < entered:
                 self._lost(node, getattr(node.stage, "reason", node.name), entered - left)

@@ -10,7 +10,7 @@ import pytest
 
 from aiotun.endpoint import Event, EventKind
 from aiotun.endpoint.kinds import link_header
-from aiotun.errors import DeviceDown
+from aiotun.errors import DeviceDown, DeviceError, QueueFull
 from aiotun.packet import ICMP, Ethernet, EtherType, ICMPv6, IPv4, IPv6, Protocol
 
 OUR_MAC = bytes.fromhex("020000000001")
@@ -33,6 +33,7 @@ class FakeLink:
         self.room = 1000
         self.batches: list[list[bytes]] = []
         self.dropped: Counter[str] = Counter()
+        self.refusal: DeviceError | None = None
         self.listeners: list[Callable[[Event], None]] = []
 
     @property
@@ -46,6 +47,8 @@ class FakeLink:
             raise DeviceDown(f"{self.name}: the interface is down")
         assert max(map(self.layer3_size, batch)) <= self.mtu, "longer than the mtu"
         queued = batch[: max(0, self.room - len(self.packets))]
+        if len(queued) < len(batch):
+            self.refusal = QueueFull(f"{self.name}: the send queue is full")
         self.drop("queue_full", len(batch) - len(queued))
         self.batches.append(queued)
         return queued

@@ -15,7 +15,7 @@ from aiotun.driver import Credentials, Family, TapDevice
 from aiotun.endpoint import Endpoint, EventKind, Opening, Tap, Tun
 from aiotun.errors import DeviceBusy, DeviceClosed, DeviceDown, DeviceGone
 from aiotun.host import SoftHost
-from aiotun.queueing import TokenBucket
+from aiotun.queueing import Fifo, TokenBucket
 from aiotun.testing.expect import parked, turns
 
 IPV4 = bytes.fromhex("4500002800000000400100007f0000017f000001") + bytes(20)
@@ -415,12 +415,15 @@ async def test_a_closed_host(open: Open, kind: str) -> None:
 
 @both
 async def test_an_interface_made_by_hand(open: Open, kind: str) -> None:
-    """An interface that create() made is opened as it is, with mtu and addresses if asked for, and outlives it."""
+    """An interface that create() made is opened with what is asked for, as it is for the rest, and outlives it."""
     async with SoftHost() as host:
         device = host.create(f"{kind}3")
-        async with open(host, f"{kind}3", mtu=1400, address="10.0.0.1/24", queue_length=7):
+        async with open(host, f"{kind}3"):
+            assert (device.mtu, device.snd.max_packets, device.up) == (1500, 50, True)
+        async with open(host, f"{kind}3", mtu=1400, address="10.0.0.1/24", queue_length=7) as endpoint:
             assert host.interface(f"{kind}3") is device
-            assert (device.mtu, device.snd.max_packets, device.up) == (1400, 50, True)
+            assert host.interface(endpoint) is device
+            assert (device.mtu, device.snd.max_packets, device.up) == (1400, 7, True)
             assert device.addresses == [ip_interface("10.0.0.1/24")]
         assert (host.interface(f"{kind}3"), device.is_open) == (device, False)
 
@@ -570,3 +573,56 @@ async def test_the_end_of_the_stack() -> None:
         queue.recv_nowait()
     with pytest.raises(DeviceGone):
         capture.recv_nowait()
+
+
+async def test_a_created_tap_takes_the_options_of_its_opening() -> None:
+    """Hardware address and discipline are those asked for."""
+    queue = Fifo(3)
+    async with SoftHost() as host:
+        tap = host.create("tap0")
+        async with host.open_tap("tap0", mac="02:00:00:00:00:07", queue=queue):
+            assert isinstance(tap, TapDevice)
+            assert (tap.mac, tap.snd) == (bytes.fromhex("020000000007"), queue)
+
+
+@pytest.mark.parametrize("queue", [Fifo, [], 100])
+async def test_a_queue_that_is_none(queue: Any) -> None:
+    """What is no discipline is refused by name, and no interface is left behind."""
+    async with SoftHost() as host:
+        with pytest.raises(TypeError, match="^tun0: a queue is a discipline such as Fifo"):
+            await host.open_tun(queue=queue)
+        assert not host.interfaces
+        async with host.open_tun() as tun:
+            with pytest.raises(TypeError, match="^tun0: a queue is a discipline such as Fifo"):
+                host.interface(tun).snd = queue
+
+
+async def test_a_closed_host_makes_nothing() -> None:
+    """create(), a node, bridge() and protocol() of a closed host raise DeviceClosed."""
+    async with SoftHost() as host:
+        pass
+    for make in (
+        lambda: host.create("tun0"),
+        lambda: host.dev["tap"].open(),
+        lambda: host.bridge("br0"),
+        lambda: host.protocol(2),
+    ):
+        with pytest.raises(DeviceClosed, match="^the host is closed$"):
+            make()
+
+
+async def test_a_tap_is_in_one_bridge() -> None:
+    """A tap that is in a bridge is refused by another; one name may stand for a list of one."""
+    async with SoftHost() as host, host.open_tap("tap0"):
+        host.bridge("br0", "tap0")
+        with pytest.raises(DeviceBusy, match="^br1: tap0 is a member of br0$"):
+            host.bridge("br1", ["tap0"])
+
+
+async def test_a_refused_opening_takes_no_unit() -> None:
+    """An unprivileged opener of the cloning node uses up nothing."""
+    async with SoftHost() as host:
+        for _ in range(2):
+            with pytest.raises(PermissionError, match="tun: a tun is opened by root, not by user 66$"):
+                host.dev["tun"].open(Credentials(uid=66))
+        assert host.dev["tun"].open().name == "tun4"

@@ -12,7 +12,8 @@ from ipaddress import ip_interface
 import pytest
 
 import aiotun
-from aiotun.driver import Family
+from aiotun.driver import Family, Request
+from aiotun.host.output import Filtered
 from aiotun.packet import ICMP, Ethernet, IPv4, IPv6, Protocol, echo_reply
 from aiotun.pipeline import Batch
 
@@ -148,7 +149,7 @@ async def test_a_protocol_of_its_own() -> None:
         device = host.create("tun0")
         device.open()
         device.set_up(True)
-        device.ifhead = True  # type: ignore[attr-defined]
+        device.ioctl(Request.TUNSIFHEAD, 1)
         with host.protocol(Family.IPX) as protocol:
             device.write(int(Family.IPX).to_bytes(4, "big") + b"ipx")
             assert protocol.recv_nowait() == b"ipx"
@@ -226,3 +227,26 @@ async def test_a_fault_on_the_way_of_an_answer_surfaces_at_the_writer() -> None:
             await tun.send(request)
         assert host.stack.statistics().dropped == {"fault": 1}
         assert balanced(host)
+
+
+async def test_a_filtered_packet_says_so() -> None:
+    """A packet that a stage of the user's drops is EPERM to its sender, and counted as filtered."""
+    async with aiotun.SoftHost() as host, host.open_tun("tun0", address="10.1.0.1/24"):
+        host.interface("tun0").output.insert_before("enqueue", lambda batch: (), name="nothing passes")
+        with pytest.raises(Filtered, match="^tun0: a stage of its output path dropped the packet$") as caught:
+            await host.ping("10.1.0.9")
+        assert caught.value.errno == errno.EPERM
+        assert host.send_many([IPv4("10.1.0.1", "10.1.0.9", Protocol.UDP, b"").build()]) == 0
+        assert host.stack.statistics().dropped == {"filtered": 2}
+        assert host.interface("tun0").counters().dropped == {"nothing passes": 2}
+
+
+async def test_a_family_the_device_does_not_carry_is_named() -> None:
+    """The sender hears the driver's own reason: a tun in its default mode carries IPv4 only."""
+    async with aiotun.SoftHost() as host:
+        tun = host.create("tun0")
+        tun.open()
+        tun.set_address(ip_interface("fd08::1/64"))
+        with pytest.raises(aiotun.UnsupportedFamily):
+            await host.ping("fd08::9")
+        assert host.stack.statistics().dropped == {"unsupported_family": 1}

@@ -10,6 +10,7 @@ from .device import ModelDevice
 from .model import ModelEndpoint
 from .pair import answer, expected
 from .paths import Refused
+from .queues import Plain
 
 __all__ = ["Lifecycle"]
 
@@ -57,6 +58,8 @@ class Lifecycle(Core):
             device = there or ModelDevice(self.model, kind, wanted, 4, dies=True)
             if size is not None:
                 device.set_mtu(size)
+            if there is not None:
+                device.requeue(Plain(4, device.header))
             for one in given:
                 device.add_address(one)
             if there is None:

@@ -72,8 +72,13 @@ class TestRunning:
 
     def test_a_stage_that_returns_none_is_named(self) -> None:
         """Forgetting to return the batch is an error that says where."""
-        with pytest.raises(TypeError, match="^p: stage 'x' returned None, not a batch$"):
+        with pytest.raises(TypeError, match="^p: a batch is a list of packets, not None; see stage 'x'$"):
             Path("p", [("x", nothing)])([b"1"])
+
+    def test_a_packet_is_no_batch(self) -> None:
+        """Giving a path one packet is an error that says what a batch is."""
+        with pytest.raises(TypeError, match="^p: a batch is a list of packets, not b'12'; see stage 'a'$"):
+            path_of("a")(b"12")  # type: ignore[arg-type]
 
 
 class TestChanging:
