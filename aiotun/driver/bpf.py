@@ -185,11 +185,11 @@ class BpfListener:
                 batch = [packet for packet in batch if self._accept(packet)]
             except Exception as error:  # a fault of the filter is its owner's, not the interface's
                 self._finish(error)
+            if self._end is not None:  # or the filter closed the capture
                 return
         self._accepted += len(batch)
-        fit = batch[: self._limit - len(self._queue)]
+        fit, snaplen = batch[: self._limit - len(self._queue)], self.snaplen
         self._dropped += len(batch) - len(fit)
-        snaplen = self.snaplen
         self._queue.extend([Captured(now, direction, packet[:snaplen], len(packet)) for packet in fit])
         if fit:
             self._ready.set()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from ..endpoint import Readiness
-from ..errors import DeviceBusy, DeviceDown, DeviceError, DeviceGone, WouldBlock
+from ..errors import DeviceBusy, DeviceClosed, DeviceDown, DeviceError, DeviceGone, WouldBlock
 from ..queueing import Discipline
 from .bpf import DLT, BpfIf
 from .interface import IFQ_MAXLEN, Stack
@@ -90,7 +90,7 @@ class Device(Wakeup):
         self._stop_timer()
         if not self.going:
             self.closed()
-        self._knotes.notify()
+        self._knotes.gone(DeviceClosed(f"{self.name}: the device was closed"))
         self.readable.wake()
         self.readable.close()
         if self.dies_with_close:
@@ -100,7 +100,11 @@ class Device(Wakeup):
         """Undo what being open meant to the interface, in a driver that does."""
 
     def fileno(self) -> int:
-        """Return a descriptor, made when first asked for, that polls readable while packets wait; -1 if closed."""
+        """
+        Return a descriptor, made when first asked for, that polls readable while packets may be read; -1 if closed.
+
+        What a rate limit holds back shows once the event loop's timer has run.
+        """
         return self.readable.fileno() if self.is_open else -1
 
     # --- read -------------------------------------------------------------------------------------
@@ -118,6 +122,8 @@ class Device(Wakeup):
 
         Modelled on tunread() in DragonFly if_tun.c and tap_dev_read() in NetBSD if_tap.c.
         """
+        if size < 0:
+            raise ValueError(f"{self.name}: a read has room for 0 bytes or more, not {size}")
         self.check_readable()
         batch = self.read_many(1)
         if not batch:
@@ -230,9 +236,11 @@ class Device(Wakeup):
             return select.POLLERR
         return events & (WRITE | (READ if self._released() else 0))
 
-    def kqfilter(self, filter: int) -> Knote:
+    def kqfilter(self, filter: int, notify: Callable[[Knote], None] | None = None) -> Knote:
         """
         Arm an event filter: READ, whose count is the bytes of the next packet, or WRITE, always ready.
+
+        It ends with the device's close. *notify* is called at each activation, and once at the end.
 
         Raises:
             DeviceError: If it is another filter; EOPNOTSUPP from a tun, EINVAL from a tap.
@@ -241,7 +249,7 @@ class Device(Wakeup):
         Modelled on tunkqfilter() in DragonFly if_tun.c and tap_dev_kqfilter() in NetBSD if_tap.c.
         """
         self.check_alive()
-        return self._knotes.insert(check_filter(self.name, filter, self.unknown_filter), self.nread)
+        return self._knotes.insert(check_filter(self.name, filter, self.unknown_filter), self.nread, notify)
 
     def destroy(self) -> None:
         super().destroy()

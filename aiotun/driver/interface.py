@@ -183,6 +183,8 @@ class Interface(Telling):
     def add_address(self, address: InterfaceAddress) -> None:
         """Give the interface an address with its prefix; one it already has is left alone."""
         self.check_alive()
+        if not isinstance(address, IPv4Interface | IPv6Interface):
+            raise TypeError(f"{self.name}: an address is an ip_interface(), not {address!r}")
         if address not in self.addresses:
             self.addresses.append(address)
             self.tell(Event(EventKind.ADDRESS, str(address)))
@@ -221,7 +223,6 @@ class Interface(Telling):
         self.addresses.clear()
         self.link_changed()
         self.tell(Event(EventKind.GONE))
-        self._listeners.clear()
 
     def is_ready(self) -> bool:
         """Return whether the interface takes what the stack outputs."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ..endpoint import Readiness
 from ..errors import DeviceClosed, DeviceError
+from .fault import report
 
 __all__ = ["Filter", "Klist", "Knote", "check_filter"]
 
@@ -113,7 +114,10 @@ class Knote:
 
     def _activate(self) -> None:
         if self._notify is not None:
-            self._notify(self)
+            try:
+                self._notify(self)
+            except Exception as error:
+                report(f"{self!r}: its callback failed", error)
 
     def _end(self, error: Exception) -> None:
         self.error = error

@@ -73,9 +73,9 @@ class DevicePort(Port):
 
     def _changed(self, event: Event) -> None:
         self.refresh()
-        if event.kind is EventKind.DOWN:
-            self.writable.clear()
-        elif event.kind in (EventKind.UP, EventKind.GONE):
+        if self._device.up or self._device.going:
             self.writable.set()
+        elif event.kind is EventKind.DOWN:
+            self.writable.clear()
         if self._tell is not None:
             self._tell(event)

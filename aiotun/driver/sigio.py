@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 
 from ..errors import DeviceError
+from .fault import report
 
 __all__ = ["Band", "Sigio"]
 
@@ -90,7 +91,10 @@ class Sigio:
             except PermissionError:
                 self.refused += 1
         for listener in self._listeners:
-            listener(band)
+            try:
+                listener(band)
+            except Exception as error:
+                report(f"{self.name}: a listener failed over {band.name}", error)
 
     def schedule(self, band_now: Callable[[], Band | None]) -> None:
         """

@@ -127,7 +127,7 @@ class TapDevice(TapIoctl, Device):
     def _start(self, batch: Batch) -> Batch:
         """Start unless the reader has yet to come for what it was told of."""
         if not self._flags & OACTIVE:
-            self.start(batch)
+            self._start_queued(batch)
         return batch
 
     # --- the steps of start -----------------------------------------------------------------------

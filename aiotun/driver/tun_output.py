@@ -107,7 +107,7 @@ class TunOutput(TunMode):
         return batch
 
     def _start(self, batch: Batch) -> Batch:
-        self.start(batch)
+        self._start_queued(batch)
         return batch
 
     # --- the steps of start that are a tun's own --------------------------------------------------

@@ -13,12 +13,16 @@ import time
 from ..errors import DeviceError, QueueFull
 from ..pipeline import Batch, stage
 from ..queueing import Discipline
+from .fault import report
 from .interface import IFQ_MAXLEN, Interface, Stack
 from .kqueue import Klist
 from .pollable import PolledReadiness
 from .sigio import Band, Sigio
 
 __all__ = ["Wakeup"]
+
+TICK = 0.001
+"""Seconds to wait when a timer came too early."""
 
 
 class Wakeup(Interface):
@@ -100,6 +104,7 @@ class Wakeup(Interface):
     @stage(reason="queue_full", counted=True, delivers=True)  # counted by the queue itself
     def _enqueue(self, batch: Batch) -> Batch:
         """Modelled on ifq_handoff() in DragonFly sys/net/ifq_var.h."""
+        self.check_ready()  # a stage of the user's may have closed it meanwhile
         queued = self._snd.enqueue_many(batch, self._now())
         refused = len(batch) - len(queued)
         if refused:
@@ -117,6 +122,13 @@ class Wakeup(Interface):
     def _poll(self, batch: Batch) -> Batch:
         """Go on if a packet may leave now; else come back when one may."""
         return batch if self._released() else ()
+
+    def _start_queued(self, batch: Batch) -> None:
+        """Start for packets that are queued: whatever fails now, they are not lost, and their sender is done."""
+        try:
+            self.start(batch)
+        except Exception as error:
+            report(f"{self.name}: starting failed", error)
 
     def _wakeup(self, batch: Batch) -> Batch:
         """Wake the reader; not of an interface that is down by now, for there is nothing that it could read."""
@@ -174,10 +186,14 @@ class Wakeup(Interface):
 
     def _ring(self) -> None:
         self._timer = None
-        self._start_head()
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._due:  # uvloop's timers are of whole milliseconds, and early by up to one
+            self._timer = loop.call_later(TICK, self._ring)
+        else:
+            self._start_head()
 
     def _start_head(self) -> None:
         """Start, if there is something: a rate-limited queue lets a packet go, or the interface came up."""
         head = self._snd.head(self._now()) if self._released() else None
         if head is not None:
-            self.start((head,))
+            self._start_queued((head,))

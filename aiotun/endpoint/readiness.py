@@ -57,10 +57,12 @@ class Readiness:
         """
         if self._waiting:
             raise ConcurrencyError(f"another task is already {self.what}")
-        loop = self._bind()
+        before, loop = self._loop, self._bind()
+        # What would have raised the level may have ended with the loop of the last wait: look again in the next one.
+        moved = before is not None and before is not loop
         self._waiting = True
         try:
-            if self._level:
+            if self._level or moved:
                 await turn()
             else:
                 self._waiter = loop.create_future()

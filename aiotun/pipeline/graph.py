@@ -62,8 +62,8 @@ def _drops(path: PathStatistics) -> Iterator[tuple[int, str, int]]:
 
 
 def _text(text: str) -> str:
-    """Quote *text* as both languages do; neither lets a quote stand in it plainly."""
-    return '"' + text.replace('"', "'") + '"'
+    """Quote *text* as both languages do; neither lets a quote or a backslash stand in it plainly."""
+    return '"' + text.replace('"', "'").replace("\\", "/") + '"'
 
 
 def _word(text: str) -> str:

@@ -7,26 +7,32 @@ Conservation, for each stage and for the path: ``entered + created == left + sum
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from itertools import takewhile
+from typing import NoReturn
 
+from ..errors import DeviceError, PacketError
 from .graph import describe, dot, mermaid
 from .stage import Batch, Stage, stage_name
 from .statistics import PathStatistics, StageStatistics
 
 __all__ = ["Path"]
 
+REASONED = DeviceError, PacketError
+"""The errors whose ``reason`` is one word of ours."""
+
 
 class _Node:
     """One stage in its place."""
 
-    __slots__ = ("created", "dropped", "entered", "name", "stage")
+    __slots__ = ("created", "dropped", "entered", "foreign", "name", "stage")
 
-    def __init__(self, name: str, stage: Stage) -> None:
+    def __init__(self, name: str, stage: Stage, foreign: bool) -> None:
         if not callable(stage):
             raise TypeError(f"stage {name!r} cannot be called: {stage!r}")
         self.name = name
         self.stage = stage
+        self.foreign = foreign  # not known to return a batch: what it returns is looked at
         self.entered = 0
         self.created = 0
         self.dropped: Counter[str] | None = None  # made at the first drop: most stages never drop
@@ -50,6 +56,7 @@ class Path:
         ends: What is in front of the path and behind it, for pictures.
         drop: Called with reason and number when a stage drops; not for one that counts by itself, nor behind one
             that delivers.
+        trusted: Whether *stages* are known to return batches, and what they return need not be looked at.
     """
 
     __slots__ = ("_created", "_drop", "_dropped", "_left", "_nodes", "ends", "name")
@@ -61,6 +68,7 @@ class Path:
         *,
         ends: tuple[str, str] = ("in", "out"),
         drop: Callable[[str, int], None] | None = None,
+        trusted: bool = False,
     ) -> None:
         self.name = name
         self.ends = ends
@@ -70,14 +78,20 @@ class Path:
         self._created = 0  # the sums are the path's own: they outlive a stage that is taken out
         self._dropped: Counter[str] | None = None
         for stage, function in stages:
-            self.append(function, name=stage)
+            self._insert(len(self), function, stage, foreign=not trusted)
 
     def __call__(self, batch: Batch) -> Batch:
         """
         Take *batch* through the stages; return what came out, ``[]`` at once where nothing is left.
 
-        Raises whatever a stage raises; the batch is then dropped, under the error's ``reason`` or the stage's name.
+        The stages get lists of their own, so one may change its batch in place; the caller's stays as it is.
+
+        Raises whatever a stage raises; the batch is then dropped, under the reason of aiotun's errors or the stage's
+        name.
         """
+        if isinstance(batch, bytes):
+            raise TypeError(f"{self.name}: a batch is a list of packets, not one packet, {batch!r}")
+        batch = list(batch)  # the stages may change theirs, never the caller's
         for node in self._nodes:
             entered = len(batch)
             if not entered:
@@ -85,14 +99,12 @@ class Path:
             node.entered += entered
             try:
                 batch = node.stage(batch)
-                left = len(batch)
+                if node.foreign and not isinstance(batch, list | tuple):
+                    self._refuse(node, batch)
             except BaseException as error:
-                self._lost(node, getattr(error, "reason", node.name), entered)
-                if not isinstance(batch, Sequence) or isinstance(batch, bytes):
-                    raise TypeError(
-                        f"{self.name}: a batch is a list of packets, not {batch!r}; see stage {node.name!r}"
-                    ) from error
+                self._lost(node, error.reason if isinstance(error, REASONED) else node.name, entered, raised=True)
                 raise
+            left = len(batch)
             if left < entered:
                 self._lost(node, getattr(node.stage, "reason", node.name), entered - left)
             elif left > entered:
@@ -140,7 +152,7 @@ class Path:
         """Put *stage* in the place, and under the name, of another; return the other. Its counters start anew."""
         index = self._index(name)
         old = self._nodes[index]
-        self._nodes = (*self._nodes[:index], _Node(name, stage), *self._nodes[index + 1 :])
+        self._nodes = (*self._nodes[:index], _Node(name, stage, True), *self._nodes[index + 1 :])
         return old.stage
 
     def remove(self, name: str) -> Stage:
@@ -188,20 +200,26 @@ class Path:
                 return index
         raise LookupError(f"{self.name}: no stage {name!r}; it has {', '.join(self) or 'none'}")
 
-    def _insert(self, index: int, stage: Stage, name: str | None) -> None:
+    def _insert(self, index: int, stage: Stage, name: str | None, *, foreign: bool = True) -> None:
         name = stage_name(stage) if name is None else name
         if name in self:
             raise ValueError(f"{self.name}: there is a stage {name!r} already; give this one another name")
-        self._nodes = (*self._nodes[:index], _Node(name, stage), *self._nodes[index:])
+        self._nodes = (*self._nodes[:index], _Node(name, stage, foreign), *self._nodes[index:])
 
-    def _lost(self, node: _Node, reason: str, count: int) -> None:
+    def _refuse(self, node: _Node, result: object) -> NoReturn:
+        if isinstance(result, Coroutine):
+            result.close()  # it would warn that nobody awaited it
+        raise TypeError(f"{self.name}: stage {node.name!r} returned {result!r}, not a list of packets")
+
+    def _lost(self, node: _Node, reason: str, count: int, *, raised: bool = False) -> None:
         if node.dropped is None:
             node.dropped = Counter()
         node.dropped[reason] += count
         if self._dropped is None:
             self._dropped = Counter()
         self._dropped[reason] += count
-        if self._drop is not None and not getattr(node.stage, "counted", False) and not self._delivered(node):
+        counted = getattr(node.stage, "counted", False) and not raised
+        if self._drop is not None and not counted and not self._delivered(node):
             self._drop(reason, count)
 
     def _delivered(self, node: _Node) -> bool:

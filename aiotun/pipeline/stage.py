@@ -9,7 +9,7 @@ __all__ = ["Batch", "Stage", "per_packet", "stage"]
 
 Batch = Sequence[bytes]
 Stage = Callable[[Batch], Batch]
-"""Takes a batch and returns what goes on: the same packets, fewer, others. Does not wait."""
+"""Takes a batch and returns what goes on, a list: the same packets, fewer, others. Not async: it never waits."""
 
 S = TypeVar("S", bound=Callable[..., object])
 

@@ -555,7 +555,8 @@ class ModelDevice:
                 self.owner = 0
             else:
                 self.oactive = self.nonblocking = False
-        self.notify()
+        for knote in self.knotes:
+            knote.error = knote.error or Refused("DeviceClosed")
         self.woken = True
         if self.dies:
             self.destroy()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiotun.errors import DeviceDown
-from aiotun.pipeline import Batch, Path, PathStatistics, StageStatistics
+from aiotun.pipeline import Batch, Path, PathStatistics, StageStatistics, stage
 
 
 def add(letter: bytes) -> object:
@@ -41,19 +41,27 @@ def break_down(batch: Batch) -> Batch:
     raise RuntimeError("a fault")
 
 
-def nothing(batch: Batch) -> Batch:
-    return None  # type: ignore[return-value]
-
-
 class TestRunning:
     def test_a_batch_passes_the_stages_in_order(self) -> None:
         """Each stage gets what the one before it returned."""
         assert path_of("abc")([b"1", b"2"]) == [b"1abc", b"2abc"]
 
-    def test_an_empty_path_passes_the_very_batch(self) -> None:
+    def test_an_empty_path_passes_the_batch(self) -> None:
         """Without stages a batch goes through as it is."""
-        batch = [b"1"]
-        assert Path("p")(batch) is batch
+        assert Path("p")([b"1"]) == [b"1"]
+
+    def test_a_stage_may_change_its_batch(self) -> None:
+        """What a stage does to its batch in place is counted, and leaves the caller's alone."""
+
+        def shrink(batch: Batch) -> Batch:
+            assert isinstance(batch, list)
+            batch.pop()
+            return batch
+
+        path, batch = Path("p", [("shrink", shrink)]), [b"1", b"2"]
+        assert path(batch) == [b"1"]
+        assert batch == [b"1", b"2"]
+        assert path.statistics().dropped == {"shrink": 1}
 
     def test_no_stage_sees_an_empty_batch(self) -> None:
         """Where nothing is left the path ends."""
@@ -70,15 +78,30 @@ class TestRunning:
         with pytest.raises(RuntimeError, match="a fault"):
             Path("p", [("x", break_down)])([b"1"])
 
-    def test_a_stage_that_returns_none_is_named(self) -> None:
-        """Forgetting to return the batch is an error that says where."""
-        with pytest.raises(TypeError, match="^p: a batch is a list of packets, not None; see stage 'x'$"):
-            Path("p", [("x", nothing)])([b"1"])
+    @pytest.mark.parametrize("result", [None, b"12", 5, {b"1"}, "text"])
+    def test_a_stage_that_returns_no_batch_is_named(self, result: object) -> None:
+        """What is no list of packets is an error that says which stage returned it; the batch is dropped."""
+        path = path_of("a")
+        path.append(lambda batch: result, name="odd")  # type: ignore[arg-type, return-value]
+        with pytest.raises(TypeError, match=f"^p: stage 'odd' returned {result!r}, not a list of packets$"):
+            path([b"1"])
+        assert path.statistics().dropped == {"odd": 1}
+
+    def test_an_async_stage_is_named(self) -> None:
+        """A stage that is a coroutine function is no stage."""
+
+        async def late(batch: Batch) -> Batch:
+            return batch
+
+        with pytest.raises(TypeError, match="^p: stage 'late' returned <coroutine"):
+            Path("p", [("late", late)])([b"1"])  # type: ignore[list-item]
 
     def test_a_packet_is_no_batch(self) -> None:
-        """Giving a path one packet is an error that says what a batch is."""
-        with pytest.raises(TypeError, match="^p: a batch is a list of packets, not b'12'; see stage 'a'$"):
-            path_of("a")(b"12")  # type: ignore[arg-type]
+        """Giving a path one packet is an error that says what a batch is, and nothing is counted."""
+        path = path_of("a")
+        with pytest.raises(TypeError, match="^p: a batch is a list of packets, not one packet, b'12'$"):
+            path(b"12")  # type: ignore[arg-type]
+        assert path.statistics().entered == 0
 
 
 class TestChanging:
@@ -201,6 +224,30 @@ class TestCounting:
             path([b"1"])
         assert path.statistics().dropped == {"down": 2}
         assert path.statistics().stages[1].dropped == {"down": 2}
+
+    def test_a_foreign_error_has_no_reason(self) -> None:
+        """An attribute called reason of somebody else's error is no word of ours."""
+
+        def decode(batch: Batch) -> Batch:
+            return [packet.decode("ascii").encode() for packet in batch]
+
+        path = Path("p", [("decode", decode)])
+        with pytest.raises(UnicodeDecodeError):
+            path([b"\xff"])
+        assert path.statistics().dropped == {"decode": 1}
+
+    def test_a_stage_that_raises_has_counted_nothing(self) -> None:
+        """The owner is told of a batch lost to an error, also by a stage that counts its own drops."""
+        told: list[tuple[str, int]] = []
+
+        @stage(counted=True)
+        def counts(batch: Batch) -> Batch:
+            raise RuntimeError
+
+        path = Path("p", [("counts", counts)], drop=lambda reason, count: told.append((reason, count)))
+        with pytest.raises(RuntimeError):
+            path([b"1", b"2"])
+        assert told == [("counts", 2)]
 
     def test_an_error_without_a_reason_counts_under_the_stage(self) -> None:
         """A fault of a stage is counted under its name."""
