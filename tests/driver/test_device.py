@@ -559,6 +559,15 @@ def test_fileno_asked_late(make: Make) -> None:
 
 
 @both
+def test_fileno_of_a_closed_device(make: Make) -> None:
+    """A device that is not open has no descriptor, and makes none."""
+    device = make()
+    device.close()
+    assert device.fileno() == -1
+    assert device.readable._pollable is None
+
+
+@both
 def test_fileno_is_one(make: Make) -> None:
     """fileno() is the same descriptor every time, and closed with the device."""
     device = make()

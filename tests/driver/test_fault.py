@@ -134,3 +134,52 @@ def test_a_filter_ends_with_the_close(make: Make) -> None:
             await task
 
     asyncio.run(wait())
+
+
+@both
+def test_the_log_has_the_fault_itself(make: Make, reported: pytest.LogCaptureFixture) -> None:
+    """What is reported without a loop has the traceback, of a callback and of the start path alike."""
+    device = make()
+    device.kqfilter(Filter.READ, fail)
+    device.start.append(fail, name="fails")
+    device.output([unit(make)])
+    faults = [record.exc_info and type(record.exc_info[1]) for record in reported.records]
+    assert faults == [RuntimeError, RuntimeError]
+
+
+@both
+def test_no_room_at_all(make: Make) -> None:
+    """A read with room for nothing takes the packet and returns nothing of it, as in C."""
+    device = make()
+    device.output([unit(make)])
+    assert device.read(0) == b""
+    assert (len(device.snd), device.counts.truncated) == (0, 1)
+
+
+@both
+def test_errors_add_up(make: Make) -> None:
+    """Each write that fails adds its packets to the input errors."""
+    device = make()
+    device.input.insert_before("count", fail, name="fails")
+    for count in (1, 2):
+        with pytest.raises(RuntimeError):
+            device.write_many([unit(make)] * count)
+    assert device.counts.ierrors == 3
+
+
+@both
+def test_output_adds_up(make: Make) -> None:
+    """Packets and bytes of every read or output add up."""
+    device = make()
+    for _ in range(2):
+        device.output([unit(make)])
+        device.read()
+    assert (device.counts.opackets, device.counts.obytes) == (2, 2 * len(unit(make)))
+
+
+@both
+def test_the_flags_of_a_deleted_interface(make: Make) -> None:
+    """Deleting an interface takes UP and RUNNING away, and leaves the other flags."""
+    device = make()
+    device.destroy()
+    assert device.flags == type(device).flags_at_start

@@ -14,7 +14,7 @@ from aiotun.driver.interface import IF_MINMTU, IFQ_MAXLEN
 from aiotun.endpoint import Event, EventKind
 from aiotun.errors import DeviceDown, DeviceError, DeviceGone, PacketTooBig
 from aiotun.pipeline import Batch
-from aiotun.queueing import Fifo, TokenBucket
+from aiotun.queueing import Discipline, Fifo, Priority, TokenBucket
 
 from .fakes import Listener, Stack
 
@@ -307,6 +307,92 @@ def test_another_discipline() -> None:
     assert (made.snd is new, new.offset, len(new)) == (True, 2, 0)
     made.output(packets(8))
     assert made.counters().dropped == {"enqueue": 2, "queue_full": 2, "requeued": 2}
+
+
+def test_the_same_discipline() -> None:
+    """Setting the send queue that is there already changes nothing: what waits goes on waiting."""
+    made = interface(queue_length=2)
+    made.output(packets(3))
+    made.snd = made.snd
+    assert (made.snd.dequeue_many(64, 0.0), made.counters().dropped) == (packets(2), {"enqueue": 1, "queue_full": 1})
+
+
+def test_a_discipline_of_another() -> None:
+    """A send queue that another interface uses is refused, by setting and by making, and nothing is dropped."""
+    first, second = interface(), interface()
+    first.name, second.name = "if1", "if2"
+    first.output(packets(2))
+    second.output(packets(1))
+    for refused in (first.snd, TokenBucket(8000, 100, first.snd), Priority([Fifo(), first.snd], len)):
+        with pytest.raises(ValueError, match="^if2: the queue belongs to if1$"):
+            second.snd = refused
+    with pytest.raises(ValueError, match="^if3: the queue belongs to if1$"):
+        Plain("if3", Stack(), snd=first.snd)
+    assert (len(first.snd), len(second.snd), second.counters().dropped) == (2, 1, {})
+    assert (first.snd.owner, second.snd.owner) == (first, second)
+
+
+@pytest.mark.parametrize("wrap", [lambda queue: queue, lambda queue: TokenBucket(8000, 100, queue),
+                                  lambda queue: Priority([queue, Fifo()], len)])  # fmt: skip
+def test_a_part_of_a_discipline_of_another(wrap: Callable[[Fifo], Discipline]) -> None:
+    """What a discipline holds belongs to the interface as well, until that has another send queue."""
+    part = Fifo()
+    first, second = interface(), interface()
+    first.snd = wrap(part)
+    with pytest.raises(ValueError, match="^if0: the queue belongs to if0$"):
+        second.snd = part
+    first.snd = Fifo()
+    second.snd = part
+    assert part.owner is second
+
+
+def test_a_discipline_around_ones_own() -> None:
+    """An interface may put a regulator around the send queue that it has."""
+    made = interface(queue_length=2)
+    made.output(packets(3))
+    made.snd = TokenBucket(8000, 100, made.snd)
+    made.output(packets(3))
+    assert (len(made.snd), made.counters().dropped) == (2, {"enqueue": 2, "queue_full": 2, "requeued": 2})
+    assert made.snd.offset == 2
+
+
+def test_a_discipline_of_a_destroyed_interface() -> None:
+    """A destroyed interface leaves its send queue to another, and keeps its own counters."""
+    first, second = interface(), interface()
+    first.snd = queue = Fifo(2)
+    first.output(packets(3))
+    first.destroy()
+    second.snd = queue
+    second.output(packets(4))
+    assert first.counters().dropped == {"enqueue": 1, "queue_full": 1, "gone": 2}
+    assert second.counters().dropped == {"enqueue": 2, "queue_full": 2}
+
+
+def test_a_destroyed_interface_keeps_no_discipline() -> None:
+    """A send queue that is given to a destroyed interface stays free for another."""
+    made, queue = interface(), Fifo()
+    made.destroy()
+    made.snd = queue
+    assert queue.owner is None
+
+
+def test_drops_of_another_time() -> None:
+    """What a queue dropped before it was this interface's is not this interface's, now or later."""
+    queue = Fifo(1)
+    queue.enqueue_many(packets(6))
+    queue.purge("closed")
+    made = interface()
+    made.snd = queue
+    counted = [made.counters().dropped]
+    made.output(packets(3))
+    counted.append(made.counters().dropped)
+    made.snd = Fifo()
+    counted.append(made.counters().dropped)
+    assert counted == [
+        {},
+        {"enqueue": 2, "queue_full": 2},
+        {"enqueue": 2, "queue_full": 2, "requeued": 1},
+    ]
 
 
 def test_the_flags_are_told() -> None:

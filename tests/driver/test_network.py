@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,6 +12,8 @@ from aiotun.driver import Device, NetworkPort, NetworkSide
 from aiotun.driver.network import INPUT_QUEUE
 from aiotun.endpoint import Event, EventKind
 from aiotun.errors import DeviceClosed, DeviceDown, DeviceError, DeviceGone, PacketTooBig, WouldBlock
+from aiotun.pipeline import Batch
+from aiotun.queueing import CoDel, Discipline, FairQueue, Fifo, FQCoDel, Priority, TokenBucket
 from aiotun.testing.expect import parked, turns
 
 from .fakes import FOREIGN, FRAME, IPV4, Listener, open_tap, open_tun
@@ -376,3 +378,158 @@ def test_disarm(joined: Joined) -> None:
     joined.port.disarm()
     joined.device.write_many([IPV4])
     assert joined.port.read_many(64) == [IPV4]
+
+
+# --- queues with a bound in bytes -----------------------------------------------------------------
+
+SIZE = len(IPV4)
+
+
+def byte_bound(size: int, head: int = 0) -> Fifo:
+    """A queue for two packets of *size* bytes with what stands in front of each, and a byte less than three."""
+    return Fifo(50, max_bytes=3 * (size + head) - 1)
+
+
+QUEUES: dict[str, Callable[[], Discipline]] = {
+    "fifo": lambda: byte_bound(SIZE),
+    "token bucket": lambda: TokenBucket(10**12, 10**6, byte_bound(SIZE)),
+    "priority": lambda: Priority([byte_bound(SIZE), byte_bound(SIZE)], lambda packet: packet[-1] % 2),
+    "codel": lambda: CoDel(2),
+    "fair": lambda: FairQueue(2),
+    "fq_codel": lambda: FQCoDel(2),
+}
+
+
+async def send_through(device: Device, batch: list[bytes]) -> list[bytes]:
+    """Send a batch while the application reads one packet after the other; return what it read."""
+    async with NetworkSide(NetworkPort(device, lambda: None)) as side:
+        task = await parked(side.send_many(batch))
+        received: list[bytes] = []
+        while len(received) < len(batch):
+            received += device.read_many(1)
+            await turns()
+        await task
+    return received
+
+
+@pytest.mark.parametrize("make", QUEUES.values(), ids=QUEUES.keys())
+async def test_sending_loses_nothing_in_any_queue(make: Callable[[], Discipline]) -> None:
+    """Sending waits for room in bytes as it does for room in packets, and loses nothing."""
+    device = open_tun(snd=make())
+    assert sorted(await send_through(device, numbered(11))) == numbered(11)
+    assert device.counters().dropped == {}
+
+
+@pytest.mark.parametrize(("mode", "head"), [("set_ifhead", 4), ("set_lmode", 16)])
+async def test_room_for_what_stands_in_front(mode: str, head: int) -> None:
+    """The bytes that the driver puts in front of a packet need room too."""
+    device = open_tun(snd=byte_bound(SIZE, head))
+    getattr(device, mode)(1)
+    assert len(await send_through(device, numbered(5))) == 5
+    assert device.counters().dropped == {}
+
+
+async def test_a_packet_longer_than_the_queue() -> None:
+    """A packet that not even an empty queue takes is refused, after those before it went out; it waits for nothing."""
+    device = open_tun(snd=Fifo(max_bytes=SIZE))
+    async with NetworkSide(NetworkPort(device, lambda: None)) as side:
+        task = await parked(side.send_many([IPV4, IPV4 + b"\0", IPV4]))
+        device.read_many(1)
+        text = f"^dev0: packet is {SIZE + 1} bytes, more than the empty send queue takes$"
+        with pytest.raises(PacketTooBig, match=text) as caught:
+            await task
+        assert (caught.value.sent, device.counters().dropped) == (1, {})
+        await side.send(IPV4)
+
+
+async def test_forwarding_a_packet_longer_than_the_queue() -> None:
+    """With drop=True the packet that no queue takes is dropped and counted, and the others go out."""
+    tap = open_tap(snd=Fifo(max_bytes=len(FRAME)))
+    tap.close()
+    async with NetworkSide(NetworkPort(tap, lambda: None)) as side:
+        await side.send_many([FRAME, FRAME + b"\0", FRAME], drop=True)
+        assert side.statistics().dropped == {"too_big": 1}
+        await side.writable()
+    assert tap.counters().dropped == {"not_open": 2}
+
+
+async def test_writable_after_the_last_byte(joined: Joined) -> None:
+    """A side whose next packet does not fit in bytes is not writable until a packet left."""
+    joined.device.snd = Fifo(max_bytes=2 * SIZE + 1)
+    assert joined.port.write_many(numbered(3)) == 2
+    task = await parked(joined.port.writable.wait())
+    joined.device.read_many(1)
+    await task
+
+
+@pytest.mark.parametrize("change", [list.clear, list.reverse])
+async def test_a_stage_that_changes_its_batch(joined: Joined, change: Callable[[list[bytes]], None]) -> None:
+    """A stage that changes its batch in place changes neither what was sent nor the sender's own list."""
+
+    def careless(batch: Batch) -> Batch:
+        assert isinstance(batch, list)
+        kept = list(batch)
+        change(batch)
+        return kept
+
+    joined.device.output.insert_before("ready", careless)
+    mine = numbered(3)
+    assert joined.port.write_many(mine) == 3
+    assert (mine, joined.device.read_many(64)) == (numbered(3), numbered(3))
+
+
+# --- queues that look into packets, behind what the driver puts in front --------------------------
+
+OFFSETS = [((), 0), (("set_ifhead",), 4), (("set_lmode",), 16), (("set_lmode", "set_ifhead"), 4)]
+
+
+@pytest.mark.parametrize(("modes", "offset"), [*OFFSETS, (("set_ifhead", "set_lmode"), 16)])
+def test_where_packets_begin(modes: tuple[str, ...], offset: int) -> None:
+    """A tun's send queue knows what stands in front of packets in each mode, also one that is set later."""
+    device = open_tun()
+    for mode in modes:
+        getattr(device, mode)(1)
+    before = device.snd.offset
+    device.snd = Fifo()
+    assert (before, device.snd.offset) == (offset, offset)
+    device.bare = True  # an endpoint's packets have nothing in front
+    assert device.snd.offset == 0
+    device.close()
+    assert device.snd.offset == offset
+    for mode in modes:
+        getattr(device, mode)(0)
+    assert device.snd.offset == 0
+
+
+@pytest.mark.parametrize(("modes", "offset"), OFFSETS)
+def test_marking_behind_a_head(monkeypatch: pytest.MonkeyPatch, modes: tuple[str, ...], offset: int) -> None:
+    """CoDel marks congestion in the IP header, behind what the mode puts in front of it."""
+    device = open_tun(snd=CoDel(target=1.0, interval=2.0, mtu=1, ecn=True))
+    for mode in modes:
+        getattr(device, mode)(1)
+    clock = iter([0.0, 1.0, 5.0])
+    monkeypatch.setattr(device, "_now", lambda: now)
+    able = IPV4[:1] + b"\x02" + IPV4[2:]
+    now = next(clock)
+    device.output([able] * 9)
+    for now in clock:
+        (read,) = device.snd.dequeue_many(1, now)
+    assert (read[offset + 1], device.snd.statistics().marked) == (3, 1)
+
+
+@pytest.mark.parametrize("mode", ["set_ifhead", "set_lmode"])
+def test_sorting_behind_a_head(mode: str) -> None:
+    """A packet without a mark, for a user's stage made it, is sorted by its IP header."""
+    seen: list[bytes] = []
+
+    def classify(packet: bytes) -> int:
+        seen.append(packet)
+        return packet[-1] % 2
+
+    device = open_tun(snd=Priority([Fifo(), Fifo()], classify))
+    getattr(device, mode)(1)
+    device.output.insert_after("prepend", lambda batch: [bytes(bytearray(packet)) for packet in batch], name="plain")
+    port = NetworkPort(device, lambda: None)
+    assert port.write_many(numbered(4)) == 4
+    assert set(seen) == set(numbered(4))
+    assert [packet[-1] for packet in device.snd.dequeue_many(64, 0.0)] == [0, 2, 1, 3]

@@ -203,6 +203,35 @@ async def test_a_release_wakes(make: Make) -> None:
 
 @both
 @simulated
+async def test_a_timer_that_comes_early(make: Make) -> None:
+    """A timer before its time waits for a millisecond more, as often as it takes, and then releases."""
+    device = limited(make)
+    task = await parked(device.read_wait())
+    due = device._due
+    advance(0.9999)
+    device._stop_timer()
+    device._ring()
+    assert (device._timer is not None and device._timer.when(), device._due) == (due - 0.0001 + 0.001, due)
+    await turns()
+    assert not task.done()
+    advance(0.001)
+    assert await task == unit(make)
+
+
+@both
+@simulated
+async def test_a_timer_on_time(make: Make) -> None:
+    """A timer at its very time releases."""
+    device = limited(make)
+    task = await parked(device.read_wait())
+    device._stop_timer()
+    advance(1)
+    device._ring()
+    assert await task == unit(make)
+
+
+@both
+@simulated
 async def test_output_into_a_limited_queue(make: Make) -> None:
     """Output of a packet that is held back announces nothing until its time."""
     device = make(snd=TokenBucket(8 * len(unit(make)), len(unit(make))))
