@@ -131,16 +131,17 @@ class Interface(Telling):
 
         Raises:
             TypeError: If it is not a discipline.
+            ValueError: If it is another interface's.
         """
         self._check_discipline(discipline)
-        self.purge("requeued")
-        for reason, count in self._snd.statistics().dropped.items():
-            self.drop(reason, count)
-        self._queue_by(discipline)
+        if discipline is not self._snd:
+            self.purge("requeued")
+            self._snd.detach(self.drop)
+            self._queue_by(discipline)
 
     def purge(self, reason: str) -> list[bytes]:
         """Drop what is queued, counted under *reason*, and return it. Modelled on ifq_purge_all()."""
-        return self._snd.purge(reason)
+        return self._snd.purge(reason) if self._snd.owner is self else []  # it may be another's after destroy()
 
     def room(self) -> int:
         """Return how many packets the send queue has room for."""
@@ -220,6 +221,7 @@ class Interface(Telling):
             self._flags &= ~(UP | RUNNING)
             self.tell(Event(EventKind.DOWN))
         self.purge("gone")
+        self._snd.detach(self.drop)
         self.addresses.clear()
         self.link_changed()
         self.tell(Event(EventKind.GONE))
@@ -263,7 +265,7 @@ class Interface(Telling):
         """Return a snapshot of the counters, with the drops of the send queue."""
         counts = self.counts
         dropped = Counter(self._dropped)
-        dropped.update(self._snd.statistics().dropped)
+        dropped.update(self._snd.dropped(self))
         return InterfaceCounters(
             ipackets=counts.ipackets,
             ibytes=counts.ibytes,
@@ -280,9 +282,12 @@ class Interface(Telling):
     def _check_discipline(self, discipline: object) -> None:
         if not isinstance(discipline, Discipline):
             raise TypeError(f"{self.name}: a queue is a discipline such as Fifo(50), not {discipline!r}")
+        if discipline.owner not in (None, self):
+            raise ValueError(f"{self.name}: the queue belongs to {discipline.owner.name}")
 
     def _queue_by(self, discipline: Discipline) -> None:
         self._check_discipline(discipline)
+        discipline.attach(None if self.going else self)
         discipline.offset = self.header
         self._snd = discipline
         # The one that never looks at the clock is the usual one: not reading it saves 1 us a batch.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..endpoint import Endpoint, Event, EventKind, InterfaceCounters, Port, Readiness
-from ..errors import DeviceError
+from ..errors import DeviceError, PacketTooBig
 from ..queueing import Fifo
 from .interface import Interface
 from .pollable import PolledReadiness
@@ -74,11 +74,15 @@ class NetworkPort(Port):
         if not batch:
             return 0
         interface.check_ready()  # here the sender is told, and counts; output() would count for it
-        fit = batch[: interface.room()]
-        interface.output(fit)  # what the driver does not carry is dropped there, counted, and done with
-        if len(fit) < len(batch) and not interface.room():  # a tap that nobody has open is drained at once
+        fit = self._fitting(batch)
+        if not fit and not interface.snd:
+            raise PacketTooBig(f"{self.name}: packet is {len(batch[0])} bytes, more than the empty send queue takes")
+        # A list of its own, for a stage may change it. What the driver does not carry is dropped there, and counted.
+        interface.output(list(batch[:fit]))
+        # Not if the queue is empty: a tap that nobody has open is drained at once.
+        if fit < len(batch) and interface.snd and not self._fitting(batch[fit : fit + 1]):
             self.writable.clear()
-        return len(fit)
+        return fit
 
     def is_up(self) -> bool:
         self._interface.check_alive()
@@ -112,6 +116,12 @@ class NetworkPort(Port):
 
     def detach(self) -> int:
         raise DeviceError(f"{self.name}: an in-process interface has no file descriptor to give away")
+
+    def _fitting(self, batch: Sequence[bytes]) -> int:
+        """Return how many packets from the front of *batch* the send queue has room for."""
+        snd = self._interface.snd
+        head = bytes(snd.offset - self._interface.header)  # what the driver will put in front of each packet
+        return snd.fitting([head + packet for packet in batch] if head else batch)
 
     def _taken(self) -> None:
         self.writable.set()

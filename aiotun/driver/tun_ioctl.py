@@ -7,12 +7,13 @@ import os
 import time
 
 from ..errors import DeviceBusy, DeviceError
-from .families import SockAddr
+from ..queueing import Discipline
+from .families import SOCKADDR, SockAddr
 from .ifnet import Flags
 from .interface import InterfaceAddress
 from .ioctl import Ioctl, interface_address
 from .requests import Request, TunInfo
-from .tun_mode import TunMode
+from .tun_mode import HEAD, TunMode
 
 __all__ = ["TunIoctl"]
 
@@ -53,6 +54,7 @@ class TunIoctl(TunMode, Ioctl):
     """Whether the interface has had an IPv4 address (TUN_IASET)."""
     destination: SockAddr | None = None
     """The other end's address, once it was set."""
+    _bare = False
 
     # --- the device -------------------------------------------------------------------------------
 
@@ -83,11 +85,13 @@ class TunIoctl(TunMode, Ioctl):
         """Put the destination's sockaddr in front of each packet that is read (TUNSLMODE); it ends IFHEAD."""
         self.lmode = bool(on)
         self.ifhead = self.ifhead and not self.lmode
+        self._set_offset()
 
     def set_ifhead(self, on: int) -> None:
         """Put the family in front of each packet (TUNSIFHEAD); it ends LMODE."""
         self.ifhead = bool(on)
         self.lmode = self.lmode and not self.ifhead
+        self._set_offset()
 
     def has_ifhead(self) -> int:
         """Return 1 if the family stands in front of each packet, or 0 (TUNGIFHEAD)."""
@@ -155,3 +159,23 @@ class TunIoctl(TunMode, Ioctl):
 
     def accept(self, address: SockAddr) -> None:
         """Join or leave a multicast group: a tun carries every packet, so there is nothing to do."""
+
+    # --- the send queue ---------------------------------------------------------------------------
+
+    @property
+    def bare(self) -> bool:
+        """Whether an endpoint has the device open: its packets have nothing in front."""
+        return self._bare
+
+    @bare.setter
+    def bare(self, bare: bool) -> None:
+        self._bare = bare
+        self._set_offset()
+
+    def _queue_by(self, discipline: Discipline) -> None:
+        super()._queue_by(discipline)
+        self._set_offset()
+
+    def _set_offset(self) -> None:
+        """Tell the queue where packets begin; it may misread those that were queued in another mode."""
+        self._snd.offset = 0 if self.bare else HEAD if self.ifhead else SOCKADDR if self.lmode else 0

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 
 import attrs
 
 from ..endpoint import Event, EventKind
-from ..endpoint.kinds import link_header
-from ..errors import DeviceBusy, DeviceError, DeviceGone, PacketTooBig, QueueFull
+from ..errors import DeviceBusy, DeviceClosed, DeviceGone
 from ..packet import format_mac
 from .link import Link
+from .member import HEADER, Member, MemberStatistics
 
-__all__ = ["Bridge", "MemberStatistics", "Station"]
+__all__ = ["Bridge", "Station"]
 
-HEADER = 14
 AGEING = 300.0
 """Seconds without a frame after which a station is forgotten, IEEE 802.1D table 7-5."""
 
@@ -32,65 +30,6 @@ class Station:
     """The interface it was last heard by."""
     age: float
     """Seconds since then."""
-
-
-@attrs.frozen(kw_only=True)
-class MemberStatistics:
-    """
-    What one member counted, in frames.
-
-    What entered: ``received == forwarded + flooded + sum(dropped.values())``; what was to leave:
-    ``offered == sent + sum(refused.values())``.
-    """
-
-    received: int
-    """Frames that entered by it."""
-    forwarded: int
-    """Of these, those that went to the one member their station is at."""
-    flooded: int
-    """Of these, those that went to every other member that was up, if there was one."""
-    dropped: Mapping[str, int]
-    """Of these, those that went nowhere, by reason."""
-    offered: int
-    """Frames that were to leave by it."""
-    sent: int
-    """Of these, those that were queued there."""
-    refused: Mapping[str, int]
-    """Of these, those that were not, by reason."""
-
-
-class _Member:
-    """An interface in the bridge, and its counters."""
-
-    __slots__ = ("dropped", "flooded", "forwarded", "link", "offered", "received", "refused", "sent", "tell")
-
-    def __init__(self, link: Link, tell: Callable[[Event], None]) -> None:
-        self.link = link
-        self.tell = tell
-        self.received = self.forwarded = self.flooded = self.offered = self.sent = 0
-        self.dropped: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-
-    def output(self, frames: list[bytes]) -> None:
-        """Queue what fits; count what does not. A frame that a member refuses is that member's loss alone."""
-        self.offered += len(frames)
-        mtu = self.link.mtu
-        fit = frames
-        if max(map(len, frames)) > mtu + HEADER:
-            fit = [frame for frame in frames if len(frame) - link_header(frame) <= mtu]
-            self.link.drop(PacketTooBig.reason, len(frames) - len(fit))
-            self._refuse(PacketTooBig.reason, len(frames) - len(fit))
-        try:
-            queued = len(self.link.output(fit)) if fit else 0
-        except DeviceError as error:
-            self._refuse(error.reason, len(fit))
-        else:
-            self.sent += queued
-            self._refuse(QueueFull.reason, len(fit) - queued)
-
-    def _refuse(self, reason: str, count: int) -> None:
-        if count:
-            self.refused[reason] += count
 
 
 class Bridge:
@@ -108,18 +47,39 @@ class Bridge:
         members: The taps in it.
         limit: Stations remembered, at most; the one not heard for longest makes room.
         ageing: Seconds without a frame after which a station is forgotten.
+        among: The bridges of a host, by name: it is one of them until it is closed, and a tap is in one at most.
+
+    Raises:
+        ValueError: If a member is not a tap.
+        DeviceBusy: If a member is in already, or in another bridge among them.
 
     Modelled on if_bridge(4) of the BSDs.
     """
 
-    def __init__(self, name: str, members: Iterable[Link] = (), *, limit: int = 1024, ageing: float = AGEING) -> None:
+    def __init__(
+        self,
+        name: str,
+        members: Iterable[Link] = (),
+        *,
+        limit: int = 1024,
+        ageing: float = AGEING,
+        among: dict[str, Bridge] | None = None,
+    ) -> None:
         self.name = name
+        self.closed = False
+        """Whether close() was called."""
+        self._among = {} if among is None else among
         self._limit = limit
         self._ageing = ageing
-        self._members: dict[Link, _Member] = {}
-        self._stations: dict[bytes, tuple[_Member, float]] = {}  # the one not heard for longest first
-        for member in members:
-            self.add(member)
+        self._members: dict[Link, Member] = {}
+        self._stations: dict[bytes, tuple[Member, float]] = {}  # the one not heard for longest first
+        try:
+            for member in members:
+                self.add(member)
+        except BaseException:
+            self.close()
+            raise
+        self._among[name] = self
 
     def __repr__(self) -> str:
         return f"<Bridge {self.name} {' '.join(link.name for link in self._members) or 'without members'}>"
@@ -138,13 +98,19 @@ class Bridge:
 
         Raises:
             ValueError: If it is not a tap.
-            DeviceBusy: If it is in already.
+            DeviceBusy: If it is in already, or in another bridge of the host.
+            DeviceClosed: If the bridge is closed.
         """
+        if self.closed:
+            raise DeviceClosed(f"{self.name}: the bridge is closed")
         if link.header != HEADER:
             raise ValueError(f"{self.name}: {link.name} is not a tap, a bridge takes frames")
         if link in self._members:
             raise DeviceBusy(f"{self.name}: {link.name} is a member already")
-        member = self._members[link] = _Member(link, partial(self._changed, link))
+        for other in self._among.values():
+            if link in other:
+                raise DeviceBusy(f"{self.name}: {link.name} is a member of {other.name}")
+        member = self._members[link] = Member(link, partial(self._changed, link))
         link.listen(member.tell)
 
     def remove(self, link: Link) -> None:
@@ -154,15 +120,16 @@ class Bridge:
         Raises:
             DeviceGone: If it is not a member.
         """
-        member = self._member(link)
-        del self._members[link]
-        link.unlisten(member.tell)
-        self._forget(member)
+        self._member(link)
+        self._let_go(link)
 
     def close(self) -> None:
-        """Let every member go."""
+        """Let every member go, for good; the name is free again. Idempotent."""
+        self.closed = True
         for link in self.members:
-            self.remove(link)
+            self._let_go(link)
+        if self._among.get(self.name) is self:
+            del self._among[self.name]
 
     def input(self, link: Link, frames: list[bytes], now: float | None = None) -> None:
         """
@@ -176,20 +143,22 @@ class Bridge:
 
         Raises:
             DeviceGone: If *link* is not a member.
+            Exception: If a stage of the user's in a member's output path does; after the other members got theirs.
         """
         here = self._member(link)
         here.received += len(frames)
         now = time.monotonic() if now is None else now
         self._age(now)
         others = [member for member in self._members.values() if member is not here and member.link.up]
-        out: dict[_Member, list[bytes]] = {}
+        out: dict[Member, list[bytes]] = {}
         for frame in frames:
             reason = self._forward(here, frame, now, others, out)
             if reason:
                 here.dropped[reason] += 1
                 link.drop(reason, 1)
-        for member, batch in out.items():
-            member.output(batch)
+        faults = [fault for member, batch in out.items() if (fault := member.output(batch)) is not None]
+        if faults:
+            raise faults[0]
 
     def table(self, now: float | None = None) -> tuple[Station, ...]:
         """Return the stations the bridge knows, the one not heard for longest first."""
@@ -199,29 +168,18 @@ class Bridge:
 
     def statistics(self) -> dict[str, MemberStatistics]:
         """Return a snapshot of the counters, by the member's name."""
-        return {
-            link.name: MemberStatistics(
-                received=member.received,
-                forwarded=member.forwarded,
-                flooded=member.flooded,
-                dropped=dict(member.dropped),
-                offered=member.offered,
-                sent=member.sent,
-                refused=dict(member.refused),
-            )
-            for link, member in self._members.items()
-        }
+        return {link.name: member.statistics() for link, member in self._members.items()}
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _member(self, link: Link) -> _Member:
+    def _member(self, link: Link) -> Member:
         member = self._members.get(link)
         if member is None:
             raise DeviceGone(f"{self.name}: {link.name} is not a member")
         return member
 
     def _forward(
-        self, here: _Member, frame: bytes, now: float, others: list[_Member], out: dict[_Member, list[bytes]]
+        self, here: Member, frame: bytes, now: float, others: list[Member], out: dict[Member, list[bytes]]
     ) -> str:
         """Put the frame into the batches it leaves in, or return why it leaves in none."""
         if len(frame) < HEADER:
@@ -243,7 +201,7 @@ class Bridge:
             out.setdefault(member, []).append(frame)
         return ""
 
-    def _learn(self, mac: bytes, member: _Member, now: float) -> None:
+    def _learn(self, mac: bytes, member: Member, now: float) -> None:
         # Taken out and put in again, so that the table stays in the order of the last frame.
         if self._stations.pop(mac, None) is None and len(self._stations) >= self._limit:
             del self._stations[next(iter(self._stations))]
@@ -258,10 +216,19 @@ class Bridge:
             del self._stations[mac]
 
     def _changed(self, link: Link, event: Event) -> None:
+        member = self._members.get(link)
+        if member is None:  # it left while the event was on its way
+            return
         if event.kind is EventKind.GONE:
-            self.remove(link)
+            self._let_go(link)
         elif event.kind is EventKind.DOWN:
-            self._forget(self._members[link])
+            self._forget(member)
 
-    def _forget(self, member: _Member) -> None:
+    def _let_go(self, link: Link) -> None:
+        member = self._members.pop(link, None)
+        if member is not None:
+            link.unlisten(member.tell)
+            self._forget(member)
+
+    def _forget(self, member: Member) -> None:
         self._stations = {mac: known for mac, known in self._stations.items() if known[0] is not member}

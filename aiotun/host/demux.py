@@ -1,15 +1,20 @@
-"""Frames that entered by a tap, sorted by who takes them. Modelled on ether_input() of the BSDs."""
+"""
+What entered, sorted by who takes it: frames by a tap, packets by a tun.
+
+Modelled on ether_input(), and the first checks of ip_input() and ip6_input(), of the BSDs.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import attrs
 
 from ..driver.families import Family
 from ..packet import EtherType, ICMPv6Type, Protocol
 
-__all__ = ["Demuxed", "demux"]
+__all__ = ["Demuxed", "demux", "trim"]
 
 HEADER = 14
 ARP, IPV4, IPV6 = (kind.to_bytes(2, "big") for kind in (EtherType.ARP, EtherType.IPV4, EtherType.IPV6))
@@ -23,9 +28,9 @@ class Demuxed:
     """One batch, taken apart."""
 
     packets: list[bytes] = attrs.Factory(list)
-    """IPv4 and IPv6, without header and padding."""
+    """IPv4 and IPv6, without Ethernet header and padding."""
     frames: list[bytes] = attrs.Factory(list)
-    """The frames they came in, one for one."""
+    """The frames they came in, one for one; none of those that came in none."""
     neighbors: list[bytes] = attrs.Factory(list)
     """ARP and neighbor discovery, as frames."""
     others: dict[Family, list[bytes]] = attrs.Factory(dict)
@@ -49,6 +54,36 @@ def demux(mac: bytes, frames: list[bytes]) -> Demuxed:
     return found
 
 
+def trim(packets: Sequence[bytes]) -> Demuxed:
+    """
+    Take packets that came in no frame, each as long as its header says.
+
+    Reasons to drop: ``short_header``, ``bad_length`` (longer than what came), ``unsupported_family`` (not IP).
+    """
+    found = Demuxed()
+    keep = found.packets.append
+    for packet in packets:
+        size = len(packet)
+        version = packet[0] >> 4 if packet else 4
+        if version == 4:
+            if size >= 20 and packet[2] << 8 | packet[3] == size:  # nearly all are so
+                keep(packet)
+                continue
+            end, reason = _end4(packet, 0)
+        elif version == 6:
+            if size >= 40 and (packet[4] << 8 | packet[5]) + 40 == size:
+                keep(packet)
+                continue
+            end, reason = _end6(packet, 0)
+        else:
+            end, reason = 0, "unsupported_family"
+        if reason:
+            found.dropped[reason] += 1
+        else:
+            keep(packet[:end])
+    return found
+
+
 def _take(found: Demuxed, mac: bytes, frame: bytes) -> str:
     """Put the frame where it belongs, or return why not."""
     if len(frame) < HEADER:
@@ -59,7 +94,7 @@ def _take(found: Demuxed, mac: bytes, frame: bytes) -> str:
         return "bad_source"
     kind = frame[12:14]
     if kind in (IPV4, IPV6):
-        end, reason = _end4(frame) if kind == IPV4 else _end6(frame)
+        end, reason = _end4(frame, HEADER) if kind == IPV4 else _end6(frame, HEADER)
         if reason:
             return reason
         if kind == IPV6 and end > 54 and frame[20] == Protocol.ICMPV6 and frame[54] in DISCOVERY:
@@ -78,20 +113,20 @@ def _take(found: Demuxed, mac: bytes, frame: bytes) -> str:
     return ""
 
 
-def _end4(frame: bytes) -> tuple[int, str]:
-    """Return where the IPv4 packet ends, and the frame's padding begins, or what is wrong."""
-    if len(frame) < HEADER + 20:
+def _end4(buffer: bytes, start: int) -> tuple[int, str]:
+    """Return where the IPv4 packet at *start* ends, and padding begins, or what is wrong."""
+    if len(buffer) < start + 20:
         return 0, "short_header"
-    if frame[14] >> 4 != 4:
+    if buffer[start] >> 4 != 4:
         return 0, "bad_version"
-    end = HEADER + (frame[16] << 8 | frame[17])
-    return end, "" if HEADER + 20 <= end <= len(frame) else "bad_length"
+    end = start + (buffer[start + 2] << 8 | buffer[start + 3])
+    return end, "" if start + 20 <= end <= len(buffer) else "bad_length"
 
 
-def _end6(frame: bytes) -> tuple[int, str]:
-    if len(frame) < HEADER + 40:
+def _end6(buffer: bytes, start: int) -> tuple[int, str]:
+    if len(buffer) < start + 40:
         return 0, "short_header"
-    if frame[14] >> 4 != 6:
+    if buffer[start] >> 4 != 6:
         return 0, "bad_version"
-    end = HEADER + 40 + (frame[18] << 8 | frame[19])
-    return end, "" if end <= len(frame) else "bad_length"
+    end = start + 40 + (buffer[start + 4] << 8 | buffer[start + 5])
+    return end, "" if end <= len(buffer) else "bad_length"

@@ -32,6 +32,7 @@ class Output(Attached):
         super().__init__()
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_loop: asyncio.AbstractEventLoop | None = None
         self._offered = self._looped = self._sent = 0
         self._dropped: Counter[str] = Counter()
 
@@ -39,7 +40,8 @@ class Output(Attached):
         """
         Send a packet the way the routing table says; one to an address of this host enters it again.
 
-        Does not wait. On a tap whose neighbor must be asked for first the packet waits in the stack.
+        Does not wait. On a tap whose neighbor must be asked for first the packet waits in the stack; that is asked
+        again by the running event loop, or by the next one that the stack is used in.
 
         Raises:
             NoRoute: If there is no route to its destination (ENETUNREACH).
@@ -50,50 +52,57 @@ class Output(Attached):
             Filtered: If a stage of the user's in the interface's output path dropped it (EPERM).
             UnsupportedFamily: If it is neither IPv4 nor IPv6.
             PacketError: If it is shorter than its header.
+            TypeError: If it is not bytes; then nothing is counted.
         """
+        _check_type(packet)
         self._offered += 1
         try:
             link, next_hop = self._way(packet)
-            if not self._transmit(link, next_hop, [packet]):
-                raise self._refusal(link)
-        except Exception as error:  # a stage of the user's may raise anything
-            self._dropped[getattr(error, "reason", FAULT)] += 1
+        except (DeviceError, PacketError) as error:
+            self._dropped[error.reason] += 1
             raise
+        _, refusal = self._transmit(link, next_hop, [packet])
+        if refusal is not None:
+            raise refusal
 
     def send_many(self, batch: Iterable[bytes]) -> int:
         """
         Send packets; return how many went or wait. For which send() raises is dropped, counted under its reason.
 
         Raises:
-            Exception: If a stage of the user's in an interface's path does; after the others went.
+            TypeError: If *batch* is bytes, or one of it is not; after those in front of it went.
+            Exception: If a stage of the user's in an interface's path does; after the others went. Likewise if
+                *batch* does, after those that it gave.
         """
-        ways: dict[tuple[Link, bytes | None], list[bytes]] = {}
-        went = 0
-        for packet in batch:
-            self._offered += 1
-            try:
-                way = self._way(packet)
-            except (DeviceError, PacketError) as error:
-                self._dropped[error.reason] += 1
-            else:
-                ways.setdefault(way, []).append(packet)
-        fault: Exception | None = None
-        for (link, next_hop), packets in ways.items():
-            try:
-                taken = self._transmit(link, next_hop, packets)
-            except DeviceError as error:
-                self._dropped[error.reason] += len(packets)
-            except Exception as error:
-                self._dropped[FAULT] += len(packets)
-                fault = fault or error
-            else:
-                went += taken
-                self._count(self._refusal(link).reason, len(packets) - taken)
+        went, fault = self._send_all(batch)
         if fault is not None:
             raise fault
         return went
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _send_all(self, batch: Iterable[bytes]) -> tuple[int, BaseException | None]:
+        """Send packets; return how many went or wait, and the first fault that is the user's own."""
+        ways: dict[tuple[Link, bytes | None], list[bytes]] = {}
+        fault: BaseException | None = None
+        try:
+            for packet in batch:
+                _check_type(packet)
+                self._offered += 1
+                try:
+                    way = self._way(packet)
+                except (DeviceError, PacketError) as error:
+                    self._dropped[error.reason] += 1
+                else:
+                    ways.setdefault(way, []).append(packet)
+        except BaseException as error:  # a generator may raise anything
+            fault = error
+        went = 0
+        for (link, next_hop), packets in ways.items():
+            taken, refusal = self._transmit(link, next_hop, packets)
+            went += taken
+            fault = fault or _fault(refusal)
+        return went, fault
 
     def _way(self, packet: bytes) -> tuple[Link, bytes | None]:
         """Return by which interface a packet goes and who is next, b"" on a tun; None if it stays in this host."""
@@ -114,74 +123,100 @@ class Output(Attached):
             raise DeviceDown(f"{link.name}: the interface is down")
         return link, via if link.header else b""
 
-    def _transmit(self, link: Link, next_hop: bytes | None, packets: list[bytes]) -> int:
-        """Return how many of the packets the interface, the neighbor's queue or this host took, from the front."""
+    def _transmit(self, link: Link, next_hop: bytes | None, packets: list[bytes]) -> tuple[int, BaseException | None]:
+        """
+        Return how many of the packets the interface, the neighbor's queue or this host took, from the front.
+
+        Besides, why others were not taken, or what a stage of the user's raised; all of them are counted.
+        """
+        count = len(packets)
         if next_hop is None:
-            self._looped += len(packets)
-            self._enter(link, packets)
-            return len(packets)
+            self._looped += count
+            return count, self._enter(link, packets)
+        fault = None
         if link.header:
             tap = cast(EthernetLink, link)
-            frames, questions = self.neighbors.output(tap, next_hop, packets, self._clock())
+            packets, questions = self.neighbors.output(tap, next_hop, packets, self._clock())
             if questions:
-                self._say(link, questions)
-                self._arm()
-            if not frames:
-                return len(packets)
-        else:
-            frames = packets
-        queued = self._output(link, frames)
-        self._sent += queued
-        return queued
+                fault = self._say(link, questions)
+            self._arm()
+            if not packets:
+                return count, fault
+        taken, error = self._output(link, packets)
+        return taken, fault or error
 
-    def _output(self, link: Link, batch: list[bytes]) -> int:
-        """Return how many packets of the batch were queued; why others were not is what _refusal() tells then."""
+    def _output(self, link: Link, batch: list[bytes]) -> tuple[int, BaseException | None]:
+        """Return how many packets of the batch were queued, and why the others were not; count both."""
+        count = len(batch)  # now: a stage of the user's may change the list
         link.refusal = None
-        return min(len(link.output(batch)), len(batch))  # a stage of the user's may make more of them
+        try:
+            queued = min(len(link.output(batch)), count)  # it may make more of them, too
+        except BaseException as error:
+            self._dropped[error.reason if isinstance(error, (DeviceError, PacketError)) else FAULT] += count
+            return 0, error
+        self._sent += queued
+        if queued == count:
+            return count, None
+        refusal = link.refusal or Filtered(f"{link.name}: a stage of its output path dropped the packet")
+        self._dropped[refusal.reason] += count - queued
+        return queued, refusal
 
-    def _refusal(self, link: Link) -> DeviceError:
-        return link.refusal or Filtered(f"{link.name}: a stage of its output path dropped the packet")
-
-    def _enter(self, link: Link, packets: list[bytes]) -> None:
-        """Take packets of this host to itself in again, as if by *link*."""
+    def _enter(self, link: Link, packets: list[bytes]) -> BaseException | None:
+        """Take packets of this host to itself in again, as if by *link*; return the first fault of the user's."""
         raise NotImplementedError
 
-    def _say(self, link: Link, batch: list[bytes]) -> None:
-        """Output what the stack has to say; count what does not go. Only a fault of the user's own stage is raised."""
+    def _say(self, link: Link, batch: list[bytes]) -> BaseException | None:
+        """Output what the stack has to say; count what does not go. Return a fault of the user's own stage."""
         longest = link.mtu + link.header
         fit = [packet for packet in batch if len(packet) <= longest]
         self._drop(link, PacketTooBig.reason, len(batch) - len(fit))
-        if not fit:
-            return
-        try:
-            queued = self._output(link, fit)
-        except DeviceError as error:
-            self._dropped[error.reason] += len(fit)
-        except Exception:
-            self._dropped[FAULT] += len(fit)
-            raise
-        else:
-            self._sent += queued
-            self._count(self._refusal(link).reason, len(fit) - queued)
+        return _fault(self._output(link, fit)[1]) if fit else None
 
     def _drop(self, link: Link, reason: str, count: int) -> None:
         if count:
             link.drop(reason, count)
             self._dropped[reason] += count
 
-    def _count(self, reason: str, count: int) -> None:
-        if count:
-            self._dropped[reason] += count
+    # --- the clock --------------------------------------------------------------------------------
 
     def _arm(self) -> None:
         """Wake when the next question is due. A timer that runs stays: what is asked later is due later."""
         deadline = self.neighbors.deadline
-        if deadline is not None and self._timer is None:
-            delay = max(0.0, deadline - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._ask_again)
+        if deadline is None:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # the next packet inside a loop arms
+            return
+        if self._timer is not None and self._timer_loop is loop:
+            return
+        self._stop_timer()
+        self._timer_loop = loop
+        self._timer = loop.call_later(max(0.0, deadline - self._clock()), self._ask_again)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _ask_again(self) -> None:
         self._timer = None
-        for link, questions in self.neighbors.expire(self._clock()):
-            self._say(link, questions)
-        self._arm()
+        fault: BaseException | None = None
+        try:
+            for link, questions in self.neighbors.expire(self._clock()):
+                said = self._say(link, questions)
+                fault = fault or said
+        finally:
+            self._arm()
+        if fault is not None:
+            raise fault
+
+
+def _check_type(packet: bytes) -> None:
+    if not isinstance(packet, bytes):
+        raise TypeError(f"a packet is bytes, not {type(packet).__name__}")
+
+
+def _fault(error: BaseException | None) -> BaseException | None:
+    """Return the error if it is more than an interface's refusal, which the counters tell of."""
+    return None if isinstance(error, DeviceError) else error

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from ..errors import DeviceError, PacketTooBig, QueueFull
+from ..errors import AiotunError, DeviceClosed, DeviceError, PacketTooBig, QueueFull
 from ..packet import (
     ICMP,
     Address,
@@ -48,7 +48,7 @@ class _Ping:
         self.address = address
         self.done = done
         self.answered_at = 0.0
-        self.error: DeviceError | None = None
+        self.error: AiotunError | None = None
 
 
 class Pings:
@@ -66,6 +66,7 @@ class Pings:
         self._identifier = secrets.randbelow(1 << 16)
         self._sequence = 0
         self._waiting: dict[tuple[bytes, int], _Ping] = {}  # by address and sequence
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -87,7 +88,10 @@ class Pings:
                 sent: no route (ENETUNREACH), no address to send from (EADDRNOTAVAIL).
             PacketTooBig: If it is longer than the way to the address carries.
             DeviceDown, QueueFull: If the interface does not take it.
+            DeviceClosed: If the host is closed, also while this waits.
         """
+        if self._closed:
+            raise _closed()
         target = ip_address(address)
         source = self._source(target)
         if len(self._waiting) >= WAITING:
@@ -117,6 +121,14 @@ class Pings:
         found.answered_at = time.perf_counter()
         found.done.set_result(None)
         return True
+
+    def close(self) -> None:
+        """End every ping that waits, and every later one, with DeviceClosed. Idempotent."""
+        self._closed = True
+        for ping in self._waiting.values():
+            if not ping.done.done():
+                ping.error = _closed()
+                ping.done.set_result(None)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -169,6 +181,10 @@ class Pings:
         if ping is not None:
             ping.error = _error(ping.address, ip_address(speaker), view)
         return ping if ping and ping.error else None
+
+
+def _closed() -> DeviceClosed:
+    return DeviceClosed("the host is closed")
 
 
 def _error(target: Address, speaker: Address, view: ICMPView | ICMPv6View) -> DeviceError | None:

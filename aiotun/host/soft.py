@@ -25,6 +25,9 @@ __all__ = ["SoftHost"]
 QUEUE_LENGTH = 1000
 """Packets that may wait for an endpoint; the driver's own 50 lose bursts."""
 
+PROTOCOL_LIMIT = 1000
+"""Packets that may wait for a protocol; of the driver's own 50 one batch of 64 would be too many."""
+
 E = TypeVar("E", bound=Endpoint)
 D = TypeVar("D", TunDevice, TapDevice)
 
@@ -44,14 +47,15 @@ class _Options:
     def configure(self, device: TunDevice | TapDevice) -> None:
         if self.mtu is not None:
             device.set_mtu(self.mtu)
-        if self.queue is not None:
-            device.snd = self.queue
-        elif self.queue_length is not None:
-            device.snd = Fifo(self.queue_length)
         if self.mac is not None and isinstance(device, TapDevice):
             device.mac = self.mac
         for address in self.addresses:
             device.add_address(address)
+        # Last: what fails before leaves the queue to whoever made it.
+        if self.queue is not None:
+            device.snd = self.queue
+        elif self.queue_length is not None:
+            device.snd = Fifo(self.queue_length)
 
 
 class SoftHost(SoftInterfaces):
@@ -150,7 +154,7 @@ class SoftHost(SoftInterfaces):
         """Send packets by the routes to their destinations; return how many went, the others are counted."""
         return self.stack.send_many(batch)
 
-    def protocol(self, family: int, *, limit: int = 50) -> ProtocolQueue:
+    def protocol(self, family: int, *, limit: int = PROTOCOL_LIMIT) -> ProtocolQueue:
         """
         Receive the packets of *family* that enter by any interface: ``async for packet in host.protocol(AF_INET)``.
 
@@ -176,6 +180,7 @@ class SoftHost(SoftInterfaces):
         Raises:
             TimeoutError: If there was no answer within *timeout* seconds.
             DeviceError: If there is no way to it, or a router says so.
+            DeviceClosed: If the host is closed, also while this waits.
         """
         return await self.stack.pings.ping(address, size=size, timeout=timeout)
 
@@ -207,7 +212,12 @@ class SoftHost(SoftInterfaces):
             device = self._device(driver, make, self._free_name(name), options)
             if options.up:
                 device.set_up(True)
-            endpoint = kind(DevicePort(device, self._given_up), when_down=options.when_down)
+            port = DevicePort(device, self._given_up)
+            try:
+                endpoint = kind(port, when_down=options.when_down)
+            except BaseException:
+                port.close_now()
+                raise
             self._endpoints[device] = endpoint
             return endpoint
 
@@ -233,6 +243,8 @@ class SoftHost(SoftInterfaces):
         self._endpoints.pop(device, None)
 
     def _delete_all(self) -> None:
+        for bridge in tuple(self._bridges.values()):
+            bridge.close()
         for device in tuple(self._interfaces.values()):
             device.destroy()
         self.stack.close()

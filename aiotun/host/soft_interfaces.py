@@ -65,6 +65,11 @@ class SoftInterfaces:
         """The device nodes by name, to open as a program does: ``host.dev["tap4"].open(Credentials())``."""
         return DevFs(self._interfaces, self.create)
 
+    @property
+    def bridges(self) -> Mapping[str, Bridge]:
+        """The bridges that are not closed, by name; a live, read-only view."""
+        return MappingProxyType(self._bridges)
+
     def interface(self, name: str | Endpoint) -> AnyDevice:
         """
         Return the interface called *name*, or that an endpoint of this host stands on.
@@ -146,20 +151,16 @@ class SoftInterfaces:
         While a tap is a member, the host's own stack sees nothing of it.
 
         Raises:
-            DeviceBusy: If there is a bridge of that name with members, or a member is in another.
+            DeviceBusy: If there is a bridge of that name, or a member is in another.
             DeviceGone: If there is no interface of a member's name.
+            DeviceClosed: If the host is closed.
             ValueError: If a member is not a tap.
         """
-        if name in self._bridges and self._bridges[name].members:
+        self._check_open()
+        if name in self._bridges:
             raise DeviceBusy(f"{name}: the bridge exists, with {len(self._bridges[name].members)} members")
         taps = [self.interface(member) for member in ([members] if isinstance(members, str) else members)]
-        for tap in taps:
-            for bridge in self._bridges.values():
-                if tap in bridge:
-                    raise DeviceBusy(f"{name}: {tap.name} is a member of {bridge.name}")
-        self._check_open()
-        self._bridges[name] = Bridge(name, taps)
-        return self._bridges[name]
+        return Bridge(name, taps, among=self._bridges)
 
     # --- inside -----------------------------------------------------------------------------------
 

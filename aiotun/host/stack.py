@@ -7,7 +7,8 @@ Conservation: ``received + offered == used + delivered + looped + sent + waiting
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from typing import cast
 
 import attrs
@@ -15,7 +16,7 @@ import attrs
 from ..driver.families import Family
 from ..driver.netisr import Netisr
 from ..packet import Protocol, echo_reply, find_transport
-from .demux import demux
+from .demux import Demuxed, demux, trim
 from .link import EthernetLink, Link
 from .output import Output
 from .pings import Pings
@@ -23,6 +24,7 @@ from .pings import Pings
 __all__ = ["Stack", "StackStatistics"]
 
 ICMP, ICMPV6 = int(Protocol.ICMP), int(Protocol.ICMPV6)
+LOOPBACK6 = bytes(15) + b"\1"
 
 
 @attrs.frozen(kw_only=True)
@@ -73,30 +75,34 @@ class Stack(Output):
         Take what entered through an interface: frames from a tap, packets from a tun.
 
         Echo requests to this host, ARP and neighbor discovery are answered, the way they came and in one batch;
-        what ends a ping ends it; everything else is queued for its protocol.
+        what ends a ping ends it; everything else is queued for its protocol. An echo request from an address of
+        this host, or from a loopback address, is dropped as ``bad_source``.
+
+        Raises:
+            Exception: If a stage of the user's in the interface's output path does; after everything was taken.
         """
         self._received += len(batch)
         if link.header:
             tap = cast(EthernetLink, link)
             found = demux(tap.mac, batch)
-            for reason, count in found.dropped.items():
-                self._drop(link, reason, count)
             answers = self.neighbors.input(tap, found.neighbors, self._clock()) if found.neighbors else []
-            replies = self._packets(link, found.packets, found.frames)
-            self._say(link, answers + replies)
-            for other, packets in found.others.items():
-                self._deliver(link, other, packets)
         else:
-            self._say(link, self._packets(link, batch, batch))
+            found, answers = trim(batch), []
+        answers += self._packets(link, found)
+        for other, packets in found.others.items():
+            self._deliver(link, other, packets)
+        fault = self._say(link, answers)
+        self._arm()
+        if fault is not None:
+            raise fault
 
     def close(self) -> None:
-        """Let every interface go and close every protocol queue; nothing of the stack stays in the loop."""
+        """Let every interface go, close the protocol queues, end the pings; nothing of the stack stays in the loop."""
         for link in tuple(self._tells):
             self.detach(link)
         self.netisr.close()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
+        self.pings.close()
 
     def statistics(self) -> StackStatistics:
         """Return a snapshot of the counters."""
@@ -113,25 +119,27 @@ class Stack(Output):
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _packets(self, link: Link, packets: Sequence[bytes], frames: Sequence[bytes]) -> list[bytes]:
+    def _packets(self, link: Link, found: Demuxed, *, outside: bool = True) -> list[bytes]:
         """Use what is for the stack, deliver the rest; return the replies, as frames where they came in frames."""
-        own, header = self._own, link.header if packets is not frames else 0
+        for reason, count in found.dropped.items():
+            self._drop(link, reason, count)
+        own = self._own
         rest: dict[int, list[bytes]] = {4: [], 6: []}
         replies: list[bytes] = []
-        for packet, frame in zip(packets, frames, strict=True):
-            version = packet[0] >> 4 if packet else 0
+        for packet, frame in zip_longest(found.packets, found.frames):
+            version = packet[0] >> 4
             if version == 4:
                 ours = packet[16:20] in own and packet[9] == ICMP
-            elif version == 6:
-                ours = packet[24:40] in own and find_transport(packet).protocol == ICMPV6
             else:
-                self._drop(link, "unsupported_family" if packet else "short_header", 1)
-                continue
+                ours = packet[24:40] in own and find_transport(packet).protocol == ICMPV6
             if not ours:
                 rest[version].append(packet)
             elif reply := echo_reply(packet):
+                if outside and self._is_ours(packet[12:16] if version == 4 else packet[8:24]):
+                    self._drop(link, "bad_source", 1)
+                    continue
                 self._used += 1
-                replies.append(frame[6:12] + cast(EthernetLink, link).mac + frame[12:14] + reply if header else reply)
+                replies.append(frame[6:12] + cast(EthernetLink, link).mac + frame[12:14] + reply if frame else reply)
             elif self.pings.take(packet):
                 self._used += 1
             else:
@@ -141,16 +149,20 @@ class Stack(Output):
         self._deliver(link, Family.INET6, rest[6])
         return replies
 
+    def _is_ours(self, source: bytes) -> bool:
+        """Whether it is an address that nobody outside may send from, RFC 1122 section 3.2.1.3, RFC 4291 2.5.3."""
+        return source in self._own or source == LOOPBACK6 or (len(source) == 4 and source[0] == 127)
+
     def _deliver(self, link: Link, family: Family, packets: list[bytes]) -> None:
         if packets:
             queued = self.netisr.queue(family, packets, link)
             self._delivered += queued
             if queued < len(packets):  # the interface has counted it
                 reason = "input_queue_full" if family in self.netisr.queues else "no_protocol"
-                self._count(reason, len(packets) - queued)
+                self._dropped[reason] += len(packets) - queued
 
-    def _enter(self, link: Link, packets: list[bytes]) -> None:
+    def _enter(self, link: Link, packets: list[bytes]) -> BaseException | None:
         self._received += len(packets)
-        replies = self._packets(link, packets, packets)
-        self._offered -= len(replies)  # send_many() counts them
-        self.send_many(replies)
+        replies = self._packets(link, trim(packets), outside=False)
+        self._offered -= len(replies)  # _send_all() counts them
+        return self._send_all(replies)[1]

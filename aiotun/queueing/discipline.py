@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 
-__all__ = ["Discipline", "Queue", "QueueStatistics"]
+__all__ = ["Discipline", "Owner", "Queue", "QueueStatistics", "check_discipline", "whole"]
+
+
+def whole(name: str, value: object) -> int:
+    """
+    Return *value*, a whole number, as an int; 1e6 is one.
+
+    Raises:
+        TypeError: If it is none, in a sentence that begins with *name*.
+    """
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    raise TypeError(f"{name}, not {value!r}")
+
+
+class Owner(Protocol):
+    """What uses a discipline: an interface."""
+
+    name: str
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +61,7 @@ class Discipline(ABC):
     Modelled on struct ifaltq and the IFQ macros in BSD sys/net/altq and sys/net/if_var.h.
     """
 
-    __slots__ = ("max_packets", "offset")
+    __slots__ = ("_before", "max_packets", "offset", "owner")
 
     max_packets: int
     """The bound, in packets."""
@@ -50,9 +69,14 @@ class Discipline(ABC):
     offset: int
     """Bytes of link header in front of the layer-3 packet, for those who look into packets."""
 
+    owner: Owner | None
+    """The interface that uses it, or None; one at a time."""
+
     def __init__(self, packets: int) -> None:
         self.max_packets = packets
         self.offset = 0
+        self.owner = None
+        self._before: Mapping[str, int] | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -69,6 +93,14 @@ class Discipline(ABC):
     def room(self) -> int:
         """Return how many packets fit now without a drop."""
         return max(self.max_packets - len(self), 0)
+
+    def fitting(self, batch: Sequence[bytes]) -> int:
+        """
+        Return how many packets from the front of *batch* fit now without a drop.
+
+        A discipline whose bound is not in packets alone says so here. What does not fit an empty one never will.
+        """
+        return min(len(batch), self.room())
 
     def classify(self, batch: Sequence[bytes]) -> Sequence[bytes]:
         """
@@ -111,6 +143,31 @@ class Discipline(ABC):
     def statistics(self) -> QueueStatistics:
         """Return a snapshot of the counters."""
 
+    def attach(self, owner: Owner | None) -> None:
+        """Belong to *owner*, whose drops are those from now on."""
+        self.owner = owner
+        self._before = self.statistics().dropped or None  # an empty dict of each queue is 64 bytes
+
+    def detach(self, drop: Callable[[str, int], None]) -> None:
+        """Belong to nobody; call *drop* with each reason and number of packets that the owner had dropped here."""
+        dropped = self.dropped(self.owner)
+        self.owner = None
+        for reason, count in dropped.items():
+            drop(reason, count)
+
+    def dropped(self, owner: Owner | None) -> Mapping[str, int]:
+        """Return the packets dropped since it belongs to *owner*, by reason; none if it does not."""
+        if owner is None or self.owner is not owner:
+            return {}
+        dropped = self.statistics().dropped
+        return dropped if self._before is None else Counter(dropped) - Counter(self._before)
+
+
+def check_discipline(name: str, value: object) -> None:
+    """Raise TypeError, in a sentence that begins with *name*, if *value* is not a discipline."""
+    if not isinstance(value, Discipline):
+        raise TypeError(f"{name} is a discipline such as Fifo(50), not {value!r}")
+
 
 class Queue(Discipline):
     """A discipline that holds the packets itself, and counts them; ready whenever it is not empty."""
@@ -118,6 +175,7 @@ class Queue(Discipline):
     __slots__ = ("_dropped", "_offered", "_taken")
 
     def __init__(self, packets: int) -> None:
+        packets = whole("packets is a whole number", packets)
         if packets < 1:
             raise ValueError(f"a queue holds at least 1 packet, not {packets}")
         super().__init__(packets)

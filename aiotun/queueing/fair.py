@@ -6,7 +6,8 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 
 from .classified import Classful
-from .discipline import Queue
+from .discipline import Queue, whole
+from .fattest import Fattest
 from .flows import flow_key
 
 __all__ = ["FairQueue"]
@@ -17,9 +18,10 @@ _SHARED = "shared"  # the flow of those for whom there is none left
 class _Flow:
     """The packets of one flow, and what it may still send in this round."""
 
-    __slots__ = ("deficit", "nbytes", "packets")
+    __slots__ = ("deficit", "key", "nbytes", "packets")
 
-    def __init__(self, deficit: int) -> None:
+    def __init__(self, key: Hashable, deficit: int) -> None:
+        self.key = key
         self.deficit = deficit
         self.nbytes = 0
         self.packets: deque[bytes] = deque()
@@ -41,11 +43,12 @@ class FairQueue(Classful, Queue):
     M. Shreedhar and G. Varghese, "Efficient fair queueing using deficit round robin", 1995.
     """
 
-    __slots__ = ("_count", "_flows", "max_flows", "nbytes", "quantum")
+    __slots__ = ("_count", "_fattest", "_flows", "max_flows", "nbytes", "quantum")
 
     nbytes: int
 
     def __init__(self, packets: int = 1000, *, flows: int = 1024, quantum: int = 1514) -> None:
+        flows, quantum = whole("flows is a whole number", flows), whole("quantum is a whole number of bytes", quantum)
         if flows < 1:
             raise ValueError(f"a fair queue has at least 1 flow, not {flows}")
         if quantum < 1:
@@ -57,6 +60,7 @@ class FairQueue(Classful, Queue):
         self._count = 0
         self._flows: OrderedDict[Hashable, _Flow] = OrderedDict()
         """The flows that have packets, in the order of their turns."""
+        self._fattest: Fattest[_Flow] = Fattest()
 
     def __len__(self) -> int:
         return self._count
@@ -76,23 +80,25 @@ class FairQueue(Classful, Queue):
             flow.nbytes += len(packet)
             self.nbytes += len(packet)
             self._count += 1
+            self._fattest.grew(flow)
         return batch
 
     def dequeue_many(self, limit: int, now: float) -> list[bytes]:
         batch: list[bytes] = []
         while len(batch) < limit and self._flows:
-            key, flow = self._turn()
+            flow = self._turn()
             flow.deficit -= len(flow.packets[0])
-            batch.append(self._remove(key, flow))
+            batch.append(self._remove(flow))
         self._taken += len(batch)
         return batch
 
     def head(self, now: float) -> bytes | None:
-        return self._turn()[1].packets[0] if self._flows else None
+        return self._turn().packets[0] if self._flows else None
 
     def _empty(self) -> list[bytes]:
         packets = [packet for flow in self._flows.values() for packet in flow.packets]
         self._flows.clear()
+        self._fattest.clear()
         self._count = self.nbytes = 0
         return packets
 
@@ -102,28 +108,28 @@ class FairQueue(Classful, Queue):
         if key not in flows and (len(flows) >= self.max_flows or _SHARED in flows):
             key = _SHARED
         if key not in flows:
-            flows[key] = _Flow(self.quantum)
+            flows[key] = _Flow(key, self.quantum)
         return flows[key]
 
-    def _turn(self) -> tuple[Hashable, _Flow]:
+    def _turn(self) -> _Flow:
         """Return the flow whose turn it is; one that used up its turn gets the next at the end of the line."""
         while True:
             key, flow = next(iter(self._flows.items()))
             if len(flow.packets[0]) <= flow.deficit:
-                return key, flow
+                return flow
             flow.deficit += self.quantum
             self._flows.move_to_end(key)
 
-    def _remove(self, key: Hashable, flow: _Flow) -> bytes:
+    def _remove(self, flow: _Flow) -> bytes:
         """Remove the oldest packet of a flow, and the flow with its last."""
         packet = flow.packets.popleft()
         flow.nbytes -= len(packet)
         self.nbytes -= len(packet)
         self._count -= 1
         if not flow.packets:
-            del self._flows[key]
+            del self._flows[flow.key]
         return packet
 
     def _make_room(self) -> None:
-        self._remove(*max(self._flows.items(), key=lambda item: item[1].nbytes))
+        self._remove(self._fattest.find(self._flows.values()))
         self._drop("overlimit", 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .discipline import Queue
+from .discipline import Queue, whole
 
 __all__ = ["Fifo"]
 
@@ -22,8 +22,10 @@ class Fifo(Queue):
     __slots__ = ("_free", "_packets", "max_bytes")
 
     def __init__(self, packets: int = 50, *, max_bytes: int | None = None) -> None:
-        if max_bytes is not None and max_bytes < 1:
-            raise ValueError(f"a queue holds at least 1 byte, not {max_bytes}")
+        if max_bytes is not None:
+            max_bytes = whole("max_bytes is a whole number", max_bytes)
+            if max_bytes < 1:
+                raise ValueError(f"a queue holds at least 1 byte, not {max_bytes}")
         super().__init__(packets)
         self.max_bytes = max_bytes
         # Bytes that still fit, kept only where they are bounded: to count them is half of what a packet costs here.
@@ -43,9 +45,20 @@ class Fifo(Queue):
         """Return how many packets fit now, as far as their number counts; none if all bytes are taken."""
         return 0 if self._free == 0 else super().room()
 
+    def fitting(self, batch: Sequence[bytes]) -> int:
+        room = min(len(batch), super().room())
+        if self._free is None:
+            return room
+        free = self._free
+        for index in range(room):
+            free -= len(batch[index])
+            if free < 0:
+                return index
+        return room
+
     def enqueue_many(self, batch: Sequence[bytes], now: float = 0.0) -> Sequence[bytes]:
         self._offered += len(batch)
-        accepted = self._fitting(batch)
+        accepted = self.fitting(batch)
         if accepted < len(batch):
             self._drop("queue_full", len(batch) - accepted)
             batch = batch[:accepted]
@@ -76,15 +89,3 @@ class Fifo(Queue):
         packets, self._packets = self._packets, []
         self._free = self.max_bytes
         return packets
-
-    def _fitting(self, batch: Sequence[bytes]) -> int:
-        """Return how many packets from the front of *batch* fit."""
-        room = min(len(batch), max(self.max_packets - len(self._packets), 0))
-        if self._free is None:
-            return room
-        free = self._free
-        for index in range(room):
-            free -= len(batch[index])
-            if free < 0:
-                return index
-        return room

@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import chain
 from typing import cast
 
 from .classified import Classful
 from .controlled import ControlledQueue, Law
-from .discipline import Queue
+from .discipline import Queue, whole
+from .fattest import Fattest
 from .flows import flow_key, hashed
 
 __all__ = ["FQCoDel"]
@@ -43,7 +45,7 @@ class FQCoDel(Classful, Queue):
     RFC 8290.
     """
 
-    __slots__ = ("_count", "_flows", "_law", "_new", "_old", "_seed", "max_flows", "nbytes", "quantum")
+    __slots__ = ("_count", "_fattest", "_flows", "_law", "_new", "_old", "_seed", "max_flows", "nbytes", "quantum")
 
     nbytes: int
 
@@ -59,6 +61,7 @@ class FQCoDel(Classful, Queue):
         ecn: bool = False,
         seed: int | None = None,
     ) -> None:
+        flows, quantum = whole("flows is a whole number", flows), whole("quantum is a whole number of bytes", quantum)
         if flows < 1:
             raise ValueError(f"a fair queue has at least 1 flow, not {flows}")
         if quantum < 1:
@@ -74,6 +77,7 @@ class FQCoDel(Classful, Queue):
         """Every queue that was ever used: what CoDel knows about it outlives its packets."""
         self._new: OrderedDict[int, _Flow] = OrderedDict()
         self._old: OrderedDict[int, _Flow] = OrderedDict()
+        self._fattest: Fattest[_Flow] = Fattest()
 
     def __len__(self) -> int:
         return self._count
@@ -88,7 +92,9 @@ class FQCoDel(Classful, Queue):
         for packet, key in keyed:
             if self._count >= self.max_packets:
                 self._make_room()
-            self._active(key).push((packet,), now)
+            flow = self._active(key)
+            flow.push((packet,), now)
+            self._fattest.grew(flow)
             self._count += 1
             self.nbytes += len(packet)
         return batch
@@ -115,6 +121,7 @@ class FQCoDel(Classful, Queue):
         packets = [packet for flow in (*self._new.values(), *self._old.values()) for packet in flow.clear()]
         self._new.clear()
         self._old.clear()
+        self._fattest.clear()
         self._count = self.nbytes = 0
         return packets
 
@@ -158,8 +165,7 @@ class FQCoDel(Classful, Queue):
         self._forget("codel", count - len(flow.packets), nbytes - flow.nbytes)
 
     def _make_room(self) -> None:
-        # By packets too: there may be some of 0 bytes.
-        flow = max((*self._new.values(), *self._old.values()), key=lambda flow: (flow.nbytes, len(flow.packets)))
+        flow = self._fattest.find(chain(self._new.values(), self._old.values()))
         count, nbytes = len(flow.packets), flow.nbytes
         for _ in range(_DROP_BATCH):
             flow.drop_head()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from .classified import Classful
-from .discipline import Discipline, QueueStatistics
+from .discipline import Discipline, Owner, QueueStatistics, check_discipline
 
 __all__ = ["Priority"]
 
@@ -31,9 +31,13 @@ class Priority(Classful):
     def __init__(self, classes: Sequence[Discipline], classify: Callable[[bytes], int]) -> None:
         if not classes:
             raise ValueError("priority: there must be at least 1 class, not 0")
+        for each in classes:
+            check_discipline("a class of a priority", each)
         self.classes = tuple(classes)
         self._classify = classify
-        super().__init__(sum(each.max_packets for each in self.classes))
+        # No super().__init__(): owner and offset are those of the classes, which may be in use.
+        self.max_packets = sum(each.max_packets for each in self.classes)
+        self._before = None
 
     def __len__(self) -> int:
         return sum(map(len, self.classes))
@@ -52,9 +56,27 @@ class Priority(Classful):
         for each in self.classes:
             each.offset = offset
 
+    @property
+    def owner(self) -> Owner | None:
+        """The interface that uses it, which uses every class as well."""
+        return next((each.owner for each in self.classes if each.owner is not None), None)
+
+    @owner.setter
+    def owner(self, owner: Owner | None) -> None:
+        for each in self.classes:
+            each.owner = owner
+
     def room(self) -> int:
         """Return how many packets fit now, whatever their class: what the fullest class has room for."""
         return min(each.room() for each in self.classes)
+
+    def fitting(self, batch: Sequence[bytes]) -> int:
+        fit = min(each.fitting(batch) for each in self.classes)  # whatever their class, as room()
+        if fit or len(self):
+            return fit
+        # All are empty, and no class but its own need ever take the first packet.
+        keyed = cast("list[tuple[bytes, int]]", self._keyed(batch[:1]))
+        return sum(self.classes[index].fitting((packet,)) for packet, index in keyed)
 
     def key(self, packet: bytes) -> int:
         """Return the class of a layer-3 packet, as an index."""

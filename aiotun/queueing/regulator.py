@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .discipline import Discipline, QueueStatistics
+from .discipline import Discipline, Owner, QueueStatistics, check_discipline, whole
 from .fifo import Fifo
 
 __all__ = ["TokenBucket"]
@@ -35,17 +35,24 @@ class TokenBucket(Discipline):
     __slots__ = ("_at", "_queue", "_tokens", "burst", "rate")
 
     def __init__(self, rate: int, burst: int, queue: Discipline | None = None) -> None:
+        rate = whole("rate is a whole number of bits per second", rate)
+        burst = whole("burst is a whole number of bytes", burst)
         if rate < 1:
             raise ValueError(f"a token bucket lets at least 1 bit per second out, not {rate}")
         if burst < 1:
             raise ValueError(f"a token bucket holds at least 1 byte, not {burst}")
         self.rate = rate
         self.burst = burst
-        self._queue = Fifo() if queue is None else queue
+        if queue is None:
+            queue = Fifo()
+        check_discipline("the queue of a token bucket", queue)
+        self._queue = queue
         self._tokens = burst * _BYTE
         self._at: int | None = None
         """When the tokens were counted, in nanoseconds; None before the first time."""
-        super().__init__(self._queue.max_packets)
+        # No super().__init__(): owner and offset are those of the discipline inside, which may be in use.
+        self.max_packets = self._queue.max_packets
+        self._before = None
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -63,8 +70,20 @@ class TokenBucket(Discipline):
     def offset(self, offset: int) -> None:
         self._queue.offset = offset
 
+    @property
+    def owner(self) -> Owner | None:
+        """The interface that uses it, which uses the discipline inside as well."""
+        return self._queue.owner
+
+    @owner.setter
+    def owner(self, owner: Owner | None) -> None:
+        self._queue.owner = owner
+
     def room(self) -> int:
         return self._queue.room()
+
+    def fitting(self, batch: Sequence[bytes]) -> int:
+        return self._queue.fitting(batch)
 
     def classify(self, batch: Sequence[bytes]) -> Sequence[bytes]:
         """Return *batch* as the discipline inside marks it."""

@@ -364,6 +364,7 @@ def test_a_discipline_of_a_destroyed_interface() -> None:
     first.destroy()
     second.snd = queue
     second.output(packets(4))
+    assert (first.purge("closed"), len(queue)) == ([], 2)
     assert first.counters().dropped == {"enqueue": 1, "queue_full": 1, "gone": 2}
     assert second.counters().dropped == {"enqueue": 2, "queue_full": 2}
 

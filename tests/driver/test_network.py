@@ -507,12 +507,10 @@ def test_marking_behind_a_head(monkeypatch: pytest.MonkeyPatch, modes: tuple[str
     device = open_tun(snd=CoDel(target=1.0, interval=2.0, mtu=1, ecn=True))
     for mode in modes:
         getattr(device, mode)(1)
-    clock = iter([0.0, 1.0, 5.0])
-    monkeypatch.setattr(device, "_now", lambda: now)
+    monkeypatch.setattr(device, "_now", lambda: 0.0)
     able = IPV4[:1] + b"\x02" + IPV4[2:]
-    now = next(clock)
     device.output([able] * 9)
-    for now in clock:
+    for now in (1.0, 5.0):
         (read,) = device.snd.dequeue_many(1, now)
     assert (read[offset + 1], device.snd.statistics().marked) == (3, 1)
 
@@ -533,3 +531,12 @@ def test_sorting_behind_a_head(mode: str) -> None:
     assert port.write_many(numbered(4)) == 4
     assert set(seen) == set(numbered(4))
     assert [packet[-1] for packet in device.snd.dequeue_many(64, 0.0)] == [0, 2, 1, 3]
+
+
+async def test_writable_before_a_packet_that_no_queue_takes() -> None:
+    """A side whose queue is empty is writable, though its next packet will be refused."""
+    tap = open_tap(snd=Fifo(max_bytes=len(FRAME)))
+    tap.close()
+    port = NetworkPort(tap, lambda: None)
+    assert port.write_many([FRAME, FRAME + b"\0"]) == 1
+    await port.writable.wait()

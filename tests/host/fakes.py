@@ -11,6 +11,7 @@ import pytest
 from aiotun.endpoint import Event, EventKind
 from aiotun.endpoint.kinds import link_header
 from aiotun.errors import DeviceDown, DeviceError, QueueFull
+from aiotun.host.stack import Stack
 from aiotun.packet import ICMP, Ethernet, EtherType, ICMPv6, IPv4, IPv6, Protocol
 
 OUR_MAC = bytes.fromhex("020000000001")
@@ -117,3 +118,19 @@ def echo_request(src: str, dst: str, payload: bytes = b"ping", identifier: int =
 def in_frame(packet: bytes, dst: bytes = OUR_MAC, src: bytes = PEER_MAC) -> bytes:
     kind = EtherType.IPV4 if packet[0] >> 4 == 4 else EtherType.IPV6
     return Ethernet(dst, src, kind, packet).build()
+
+
+def faulty(link: FakeLink, error: BaseException) -> None:
+    """Make an interface raise over whatever is output, as a stage of the user's may."""
+
+    def output(batch: list[bytes]) -> list[bytes]:
+        raise error
+
+    link.output = output  # type: ignore[method-assign]
+
+
+def conserved(stack: Stack) -> bool:
+    """Whether the law of StackStatistics holds."""
+    counts = stack.statistics()
+    left = counts.used + counts.delivered + counts.looped + counts.sent + counts.waiting
+    return counts.received + counts.offered == left + sum(counts.dropped.values())

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiotun.endpoint import EventKind
-from aiotun.errors import DeviceBusy, DeviceGone
-from aiotun.host.bridge import Bridge, MemberStatistics, Station
+from aiotun.endpoint import Event, EventKind
+from aiotun.errors import DeviceBusy, DeviceClosed, DeviceGone
+from aiotun.host.bridge import Bridge, Station
+from aiotun.host.member import MemberStatistics
 from aiotun.packet import VLAN, Ethernet, EtherType
 
-from .fakes import EVERYBODY, FakeLink, fake_tap
+from .fakes import EVERYBODY, FakeLink, fake_tap, faulty
 
 A, B, C, D = (bytes((2, 0, 0, 0, 0, number)) for number in (0xA, 0xB, 0xC, 0xD))
 GROUP = bytes.fromhex("01005e000001")
@@ -235,6 +236,53 @@ def test_closing(bridge: Bridge, taps: Taps) -> None:
     assert not any(tap.listeners for tap in taps)
 
 
+def test_closing_once(bridge: Bridge, taps: Taps) -> None:
+    """A closed bridge says so, takes no member any more, and may be closed again."""
+    assert not bridge.closed
+    bridge.close()
+    bridge.close()
+    assert bridge.closed
+    with pytest.raises(DeviceClosed, match="^br0: the bridge is closed$"):
+        bridge.add(taps[0])
+    assert not taps[0].listeners
+
+
+@pytest.mark.parametrize("kind", [EventKind.GONE, EventKind.DOWN])
+def test_an_event_of_a_member_that_left(bridge: Bridge, taps: Taps, kind: EventKind) -> None:
+    """A member may leave while the word of its end is on the way."""
+    (tell,) = taps[1].listeners
+    bridge.remove(taps[1])
+    tell(Event(kind))
+    assert bridge.members == (taps[0], taps[2])
+
+
+def test_a_bridge_that_was_not_made(taps: Taps) -> None:
+    """A bridge that a member is refused for listens to none, and is not among the others."""
+    among: dict[str, Bridge] = {}
+    with pytest.raises(ValueError, match="^br0: tun0 is not a tap, a bridge takes frames$"):
+        Bridge("br0", [taps[0], FakeLink("tun0")], among=among)
+    assert not taps[0].listeners
+    assert among == {}
+
+
+def test_among_others(taps: Taps) -> None:
+    """Of the bridges of a host one takes a tap; a closed one is none of them, and leaves it to another."""
+    among: dict[str, Bridge] = {}
+    one, other = Bridge("br0", taps[:1], among=among), Bridge("br1", taps[1:], among=among)
+    assert among == {"br0": one, "br1": other}
+    with pytest.raises(DeviceBusy, match="^br1: tap0 is a member of br0$"):
+        other.add(taps[0])
+    with pytest.raises(DeviceBusy, match="^br0: tap0 is a member already$"):
+        one.add(taps[0])
+    one.close()
+    one.close()
+    assert among == {"br1": other}
+    other.add(taps[0])
+    third = Bridge("br0", among=among)
+    one.close()
+    assert among == {"br1": other, "br0": third}
+
+
 def test_twice_a_member(bridge: Bridge, taps: Taps) -> None:
     """A tap is a member once."""
     with pytest.raises(DeviceBusy, match="^br0: tap0 is a member already$") as caught:
@@ -285,6 +333,37 @@ def test_nothing_but_long_frames(bridge: Bridge, taps: Taps) -> None:
     taps[1].mtu = taps[2].mtu = 100
     bridge.input(taps[0], [frame(A, size=101)], 0.0)
     assert [tap.batches for tap in taps] == [[], [], []]
+
+
+def test_a_member_that_raises(bridge: Bridge, taps: Taps) -> None:
+    """A stage that raises is that member's loss, counted as a fault; the others get theirs, the first surfaces."""
+    late = fake_tap("tap9")
+    bridge.add(late)
+    faulty(taps[1], RuntimeError("a fault"))
+    faulty(late, RuntimeError("a later fault"))
+    with pytest.raises(RuntimeError, match="^a fault$"):
+        bridge.input(taps[0], [frame(A), frame(B)], 0.0)
+    assert taps[2].packets == [frame(A), frame(B)]
+    counts = bridge.statistics()
+    assert [counts[name].refused for name in ("tap1", "tap2", "tap9")] == [{"fault": 2}, {}, {"fault": 2}]
+    assert (counts["tap1"].offered, counts["tap1"].sent) == (2, 0)
+
+
+@pytest.mark.parametrize(("times", "sent", "refused"), [(0, 0, {"queue_full": 2}), (2, 2, {})])
+def test_a_stage_that_changes_the_batch(
+    bridge: Bridge, taps: Taps, times: int, sent: int, refused: dict[str, int]
+) -> None:
+    """A stage may change the list it is given: frames are counted as they were offered, and no other sees it."""
+
+    def output(batch: list[bytes]) -> list[bytes]:
+        batch[:] *= times
+        return batch
+
+    taps[1].output = output  # type: ignore[method-assign]
+    bridge.input(taps[0], [frame(A), frame(B)], 0.0)
+    counts = bridge.statistics()["tap1"]
+    assert (counts.offered, counts.sent, counts.refused) == (2, sent, refused)
+    assert taps[2].packets == [frame(A), frame(B)]
 
 
 def test_statistics(bridge: Bridge, taps: Taps) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiotun.driver.families import Family
-from aiotun.host.demux import demux
+from aiotun.host.demux import demux, trim
 from aiotun.packet import VLAN, Ethernet, EtherType, ICMPv6, IPv6, Protocol
 
 from .fakes import EVERYBODY, OTHER_MAC, OUR_MAC, PEER_MAC, datagram, in_frame
@@ -134,3 +134,48 @@ def test_nothing_is_lost(frames: list[bytes]) -> None:
     others = sum(map(len, found.others.values()))
     assert len(found.packets) == len(found.frames)
     assert len(frames) == len(found.packets) + len(found.neighbors) + others + found.dropped.total()
+
+
+# --- packets that came in no frame --------------------------------------------------------------
+
+NO_NEXT = IPv6("fd00::2", "fd00::1", Protocol.NO_NEXT).build()
+
+
+@pytest.mark.parametrize(
+    "packet", [PACKET, PACKET6, changed(PACKET, 3, 20)[:20], NO_NEXT, datagram("10.0.0.2", "10.0.0.1", bytes(300))]
+)
+@pytest.mark.parametrize("behind", [0, 1, 300])
+def test_trimming(packet: bytes, behind: int) -> None:
+    """A packet comes out as long as its header says."""
+    found = trim([packet + bytes(behind)])
+    assert (found.packets, found.frames, found.dropped) == ([packet], [], {})
+
+
+@pytest.mark.parametrize("packet", [PACKET, PACKET6, datagram("fd00::2", "fd00::1", bytes(300))])
+def test_what_has_its_length_is_left_alone(packet: bytes) -> None:
+    """A packet of the right length is not copied."""
+    assert trim([packet]).packets[0] is packet
+
+
+@pytest.mark.parametrize(
+    ("packet", "reason"),
+    [
+        (b"", "short_header"),
+        (b"\x45", "short_header"),
+        (changed(PACKET, 3, 19)[:19], "short_header"),
+        (b"\x60", "short_header"),
+        (NO_NEXT[:39], "short_header"),
+        (PACKET[:-1], "bad_length"),
+        (changed(PACKET, 3, 19), "bad_length"),
+        (changed(PACKET, 2, 1), "bad_length"),
+        (PACKET6[:-1], "bad_length"),
+        (changed(PACKET6, 4, 1), "bad_length"),
+        (b"\x50" + PACKET[1:], "unsupported_family"),
+        (b"\x00" + PACKET6[1:], "unsupported_family"),
+    ],
+)
+def test_what_trimming_drops(packet: bytes, reason: str) -> None:
+    """What is no whole packet is dropped with a reason; its neighbors in the batch are not."""
+    found = trim([PACKET, packet, PACKET6])
+    assert found.dropped == {reason: 1}
+    assert found.packets == [PACKET, PACKET6]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,7 +13,20 @@ from aiotun.host.routes import NoRoute
 from aiotun.host.stack import Stack
 from aiotun.packet import ARP, EthernetView
 
-from .fakes import EVERYBODY, OTHER_MAC, OUR_MAC, PEER_MAC, FakeLink, FakeLoop, datagram, fake_tap, in_frame
+from .fakes import (
+    EVERYBODY,
+    OTHER_MAC,
+    OUR_MAC,
+    PEER_MAC,
+    FakeLink,
+    FakeLoop,
+    conserved,
+    datagram,
+    echo_request,
+    fake_tap,
+    faulty,
+    in_frame,
+)
 
 OUT = datagram("10.8.0.1", "10.8.0.2")
 OUT6 = datagram("fd08::1", "fd08::2")
@@ -354,3 +367,230 @@ async def test_the_real_loop(tap: FakeLink, stack: Stack, clock: Clock, monkeypa
         await asyncio.sleep(0)
     assert len(tap.packets) == 3
     assert stack.statistics().dropped == {"unresolved": 1}
+
+
+def ask_in_a_loop(stack: Stack, call: Callable[[], object]) -> asyncio.TimerHandle | None:
+    """Call in an event loop of its own; return the timer that runs there afterwards."""
+
+    async def main() -> asyncio.TimerHandle | None:
+        call()
+        return stack._timer
+
+    return asyncio.run(main())
+
+
+def test_a_loop_that_is_gone(stack: Stack, tap: FakeLink, clock: Clock) -> None:
+    """A timer of a loop that was closed is none: the next loop gets one of its own, and only one."""
+    first = ask_in_a_loop(stack, lambda: stack.send(ON_TAP))
+    clock.now = 100.5
+    second = ask_in_a_loop(stack, lambda: stack.send_many([ON_TAP, ON_TAP]))
+    assert first is not None and second is not None and first is not second
+    assert (first.cancelled(), second.cancelled()) == (True, False)
+    assert stack.statistics().waiting == 3
+
+
+async def test_one_timer_in_one_loop(stack: Stack, tap: FakeLink) -> None:
+    """A timer that runs in the loop stays."""
+    stack.send(ON_TAP)
+    timer = stack._timer
+    stack.send(ON_TAP)
+    assert stack._timer is timer is not None
+    assert not timer.cancelled()
+    stack.close()
+
+
+def test_without_a_loop(stack: Stack, tap: FakeLink) -> None:
+    """Without a running loop the packet waits, counted once, and its neighbor is asked once."""
+    stack.send(ON_TAP)
+    assert stack.send_many([ON_TAP]) == 1
+    counts = stack.statistics()
+    assert (counts.offered, counts.waiting, counts.sent, counts.dropped) == (3, 2, 1, {})
+    assert conserved(stack)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda stack, tap: stack.send(datagram("10.0.0.1", "10.0.0.2", b"another")),
+        lambda stack, tap: stack.input(tap, []),
+    ],
+    ids=["send", "input"],
+)
+def test_the_timer_of_what_was_sent_without_a_loop(
+    stack: Stack, tap: FakeLink, call: Callable[[Stack, FakeLink], None]
+) -> None:
+    """The first packet inside a loop, in or out, sets the timer for what was asked before there was one."""
+    stack.send(ON_TAP)
+    assert ask_in_a_loop(stack, lambda: call(stack, tap)) is not None
+
+
+# --- faults of the user's -----------------------------------------------------------------------
+
+
+def test_a_fault_when_asking_again(stack: Stack, tap: FakeLink, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage that raises over a question on one tap stops neither the other's nor the next; the first surfaces."""
+    loop = FakeLoop(monkeypatch)
+    other = fake_tap("tap1", "10.1.0.1/24")
+    last = fake_tap("tap2", "10.2.0.1/24")
+    for one in (other, last):
+        stack.attach(one)
+    assert stack.send_many([ON_TAP, datagram("10.1.0.1", "10.1.0.2"), datagram("10.2.0.1", "10.2.0.2")]) == 3
+    faulty(tap, RuntimeError("a fault"))
+    faulty(last, RuntimeError("a later fault"))
+    (_, call) = loop.later.pop()
+    clock.now = 101.0
+    with pytest.raises(RuntimeError, match="^a fault$"):
+        call()
+    assert len(other.packets) == 2
+    assert [delay for delay, _ in loop.later] == [1.0]
+    assert stack.statistics().dropped == {"fault": 2}
+    assert conserved(stack)
+
+
+def test_a_table_that_fails(stack: Stack, tap: FakeLink, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong when asking again, the timer is set for the next time."""
+    loop = FakeLoop(monkeypatch)
+    stack.send(ON_TAP)
+    (_, call) = loop.later.pop()
+    monkeypatch.setattr(stack.neighbors, "expire", lambda now: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        call()
+    assert [delay for delay, _ in loop.later] == [1.0]
+
+
+def test_a_fault_over_the_question(stack: Stack, tap: FakeLink) -> None:
+    """A stage that raises over a question surfaces at the sender; its packet waits, and is not dropped as well."""
+    faulty(tap, RuntimeError("a fault"))
+    with pytest.raises(RuntimeError, match="^a fault$"):
+        stack.send(ON_TAP)
+    counts = stack.statistics()
+    assert (counts.offered, counts.waiting, counts.sent, counts.dropped) == (2, 1, 0, {"fault": 1})
+
+
+def test_a_fault_over_what_waited(stack: Stack, tap: FakeLink) -> None:
+    """Packets that an answer releases into a stage that raises are counted, each of them."""
+    assert stack.send_many([ON_TAP] * 3) == 3
+    faulty(tap, RuntimeError("a fault"))
+    with pytest.raises(RuntimeError, match="^a fault$"):
+        answer(stack, tap)
+    counts = stack.statistics()
+    assert (counts.waiting, counts.sent, counts.dropped) == (0, 1, {"fault": 3})
+    assert conserved(stack)
+
+
+def test_a_fault_over_the_answer_to_ourselves(stack: Stack, tun: FakeLink) -> None:
+    """A packet to this host has gone, whatever happens to the answer; only that is dropped."""
+    faulty(tun, RuntimeError("a fault"))
+    with pytest.raises(RuntimeError, match="^a fault$"):
+        stack.send(echo_request("10.8.0.2", "10.8.0.1"))
+    with pytest.raises(RuntimeError, match="^a fault$"):
+        stack.send_many([echo_request("10.8.0.2", "10.8.0.1")])
+    counts = stack.statistics()
+    assert (counts.looped, counts.used, counts.dropped) == (2, 2, {"fault": 2})
+    assert conserved(stack)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("a fault"), "fault"),
+        (UnicodeDecodeError("ascii", b"", 0, 1, "a fault"), "fault"),
+        (KeyboardInterrupt(), "fault"),
+        (PacketError("a fault", reason="bad_checksum"), "bad_checksum"),
+    ],
+    ids=["Exception", "with a reason of another kind", "not an Exception", "PacketError"],
+)
+def test_what_a_stage_raises(stack: Stack, tun: FakeLink, error: BaseException, reason: str) -> None:
+    """Whatever a stage raises is counted, and surfaces; an error of this library under its own reason."""
+    faulty(tun, error)
+    for send in (lambda: stack.send(OUT), lambda: stack.send_many([OUT, OUT])):
+        with pytest.raises(type(error)) as caught:
+            send()
+        assert caught.value is error
+    assert stack.statistics().dropped == {reason: 3}
+    assert conserved(stack)
+
+
+def test_the_first_of_two_faults(stack: Stack, tun: FakeLink, tap: FakeLink) -> None:
+    """Of two stages that raise the first one's error surfaces; the packets of both are counted."""
+    faulty(tun, RuntimeError("a fault"))
+    faulty(tap, RuntimeError("a later fault"))
+    with pytest.raises(RuntimeError, match="^a fault$"):
+        stack.send_many([OUT, datagram("10.0.0.1", "10.0.0.255")])
+    assert stack.statistics().dropped == {"fault": 2}
+
+
+def test_a_stage_that_refuses(stack: Stack, tun: FakeLink) -> None:
+    """A DeviceError that a stage raises is a refusal like the interface's own: send_many() counts it."""
+    faulty(tun, DeviceDown("tun0: no carrier"))
+    assert stack.send_many([OUT, OUT]) == 0
+    with pytest.raises(DeviceDown, match="^tun0: no carrier$"):
+        stack.send(OUT)
+    assert stack.statistics().dropped == {"down": 3}
+
+
+# --- what a program may pass --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packet", ["text", None, 5, [OUT], bytearray(OUT), memoryview(OUT)], ids=type)
+def test_what_is_no_packet(stack: Stack, tun: FakeLink, packet: object) -> None:
+    """A packet is bytes; anything else is refused by its type and counts nowhere, packets in front of it go."""
+    text = f"^a packet is bytes, not {type(packet).__name__}$"
+    with pytest.raises(TypeError, match=text):
+        stack.send(packet)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=text):
+        stack.send_many([OUT, packet, OUT6])  # type: ignore[list-item]
+    assert tun.packets == [OUT]
+    assert (stack.statistics().offered, stack.statistics().sent) == (1, 1)
+
+
+def test_a_packet_for_a_batch(stack: Stack, tun: FakeLink) -> None:
+    """A packet is no batch."""
+    with pytest.raises(TypeError, match="^a packet is bytes, not int$"):
+        stack.send_many(OUT)  # type: ignore[arg-type]
+
+
+def test_a_generator_that_raises(stack: Stack, tun: FakeLink) -> None:
+    """What a generator gave before it raised goes; its error goes before a stage's."""
+
+    def packets() -> Iterator[bytes]:
+        yield OUT
+        yield datagram("10.8.0.1", "10.9.9.9")
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="^no more$"):
+        stack.send_many(packets())
+    assert tun.packets == [OUT]
+    faulty(tun, RuntimeError("a fault"))
+    with pytest.raises(LookupError, match="^no more$"):
+        stack.send_many(packets())
+    counts = stack.statistics()
+    assert (counts.offered, counts.sent, counts.dropped) == (4, 1, {"no_route": 2, "fault": 1})
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("a fault")], ids=["filters", "raises"])
+def test_a_stage_that_empties_the_batch(stack: Stack, tun: FakeLink, error: Exception | None) -> None:
+    """A stage may change the list it is given: packets are counted as they were offered."""
+    kept: list[bytes] = [OUT] * 3
+
+    def output(batch: list[bytes]) -> list[bytes]:
+        batch.clear()
+        if error is not None:
+            raise error
+        return batch
+
+    tun.output = output  # type: ignore[method-assign]
+    reason = "filtered" if error is None else "fault"
+    if error is None:
+        assert stack.send_many(kept) == 0
+    else:
+        with pytest.raises(RuntimeError):
+            stack.send_many(kept)
+    assert kept == [OUT] * 3
+    assert stack.statistics().dropped == {reason: 3}
+    try:
+        stack.input(tun, [echo_request("10.8.0.2", "10.8.0.1")] * 2)
+    except RuntimeError:
+        assert error is not None
+    assert stack.statistics().dropped == {reason: 5}
+    assert conserved(stack)

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from aiotun.errors import DeviceDown, DeviceError, PacketTooBig, QueueFull
+from aiotun.errors import DeviceClosed, DeviceDown, DeviceError, PacketTooBig, QueueFull
 from aiotun.host.pings import WAITING, Pings
 from aiotun.packet import (
     ICMP,
@@ -313,3 +313,22 @@ def test_the_source_is_asked() -> None:
     with pytest.raises(DeviceError):
         coroutine.send(None)
     assert asked_for == [ip_address("10.9.9.9")]
+
+
+# --- the end ------------------------------------------------------------------------------------
+
+
+@both_versions
+async def test_closing(wire: Wire, version: int) -> None:
+    """Closing ends at once whoever waits, and whoever comes later; an answer that was there counts."""
+    waits, answered = await asked(wire, version), await asked(wire, version)
+    assert wire.answer(wire.sent[1])
+    wire.pings.close()
+    wire.pings.close()
+    assert not wire.answer(wire.sent[0])
+    with pytest.raises(DeviceClosed, match="^the host is closed$"):
+        await waits
+    assert await answered > 0
+    with pytest.raises(DeviceClosed, match="^the host is closed$"):
+        await wire.pings.ping(FAR[version])
+    assert (len(wire.sent), len(wire.pings)) == (2, 0)

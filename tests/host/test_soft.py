@@ -536,10 +536,10 @@ async def test_the_stack_is_one() -> None:
         assert queue.enqueue([IPV4, IPV4]) == 1
 
 
-async def test_a_protocol_has_room_for_50() -> None:
-    """A protocol queue holds 50 packets unless asked for more."""
+async def test_a_protocol_has_room_for_1000() -> None:
+    """A protocol queue holds 1000 packets unless asked for more."""
     async with SoftHost() as host:
-        assert host.protocol(Family.INET).enqueue([IPV4] * 51) == 50
+        assert host.protocol(Family.INET).enqueue([IPV4] * 1001) == 1000
 
 
 async def test_sending_by_route() -> None:

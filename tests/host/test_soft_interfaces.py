@@ -17,6 +17,7 @@ from aiotun.testing.expect import parked
 from .fakes import datagram, in_frame
 
 IPV4 = datagram("10.0.0.1", "10.0.0.2")
+ANOTHER = datagram("10.0.0.1", "10.0.0.2", b"another")
 IPV6 = datagram("fd00::1", "fd00::2")
 
 
@@ -229,10 +230,10 @@ async def test_to_the_network_side(host: SoftHost) -> None:
     with host.protocol(Family.INET) as queue:
         async with host.network_side("tun0") as side:
             tun.write(IPV4)
-            other.write(IPV4 + b"x")
+            other.write(ANOTHER)
             assert await side.recv() == IPV4
         tun.write(IPV4)
-        assert [queue.recv_nowait(), queue.recv_nowait()] == [IPV4 + b"x", IPV4]
+        assert [queue.recv_nowait(), queue.recv_nowait()] == [ANOTHER, IPV4]
 
 
 async def test_one_network_side(host: SoftHost) -> None:
@@ -274,13 +275,52 @@ async def test_a_network_side_goes_before_the_bridge(host: SoftHost) -> None:
 
 
 def test_a_bridge_that_exists(host: SoftHost) -> None:
-    """A second bridge of one name is refused while the first has members; another name is free."""
+    """A second bridge of one name is refused until the first is closed; another name is free."""
     for name in ("tap0", "tap1"):
         host.create(name)
-    host.bridge("bridge0", ["tap0"])
-    with pytest.raises(DeviceBusy, match="bridge0: the bridge exists, with 1 members"):
+    first = host.bridge("bridge0", ["tap0"])
+    with pytest.raises(DeviceBusy, match="^bridge0: the bridge exists, with 1 members$"):
         host.bridge("bridge0", ["tap1"])
     host.bridge("bridge1", ["tap1"])
+    first.remove(host.interface("tap0"))
+    with pytest.raises(DeviceBusy, match="^bridge0: the bridge exists, with 0 members$"):
+        host.bridge("bridge0", ["tap0"])
+    first.close()
+    assert host.bridge("bridge0", ["tap0"]) is not first
+
+
+def test_the_bridges(host: SoftHost) -> None:
+    """bridges are those that are not closed, by name; they cannot be changed from outside."""
+    host.create("tap0")
+    bridges = host.bridges
+    one, other = host.bridge("bridge0", ["tap0"]), host.bridge("bridge1")
+    assert bridges == {"bridge0": one, "bridge1": other}
+    with pytest.raises(DeviceBusy, match="^bridge1: tap0 is a member of bridge0$"):
+        other.add(host.interface("tap0"))
+    one.close()
+    assert bridges == {"bridge1": other}
+    with pytest.raises(TypeError):
+        bridges["bridge0"] = one  # type: ignore[index]
+
+
+async def test_the_bridges_of_a_closed_host(host: SoftHost) -> None:
+    """A closed host has no bridges."""
+    bridge = host.bridge("bridge0")
+    await host.aclose()
+    assert bridge.closed
+    assert not host.bridges
+
+
+def test_a_bridge_that_was_refused(host: SoftHost) -> None:
+    """A bridge that was not made has no member: the tap is free, and what enters it goes to the stack."""
+    tap = host.create("tap0")
+    host.create("tun0")
+    listeners = len(tap._listeners)
+    with pytest.raises(ValueError, match="^b: tun0 is not a tap, a bridge takes frames$"):
+        host.bridge("b", ["tap0", "tun0"])
+    assert len(tap._listeners) == listeners
+    assert not host.bridges
+    host.bridge("b", ["tap0"])
 
 
 @pytest.mark.parametrize(("member", "kind"), [("tap9", DeviceGone), ("tun0", ValueError)])

@@ -16,6 +16,8 @@ from aiotun.driver import Family, Request
 from aiotun.host.output import Filtered
 from aiotun.packet import ICMP, Ethernet, IPv4, IPv6, Protocol, echo_reply
 from aiotun.pipeline import Batch
+from aiotun.queueing import Fifo, TokenBucket
+from aiotun.testing.expect import parked
 
 DATAGRAM = IPv4("10.8.0.2", "10.8.0.1", Protocol.UDP, b"\x30\x39\x30\x3a\x00\x0a\x00\x00hi").build()
 
@@ -83,6 +85,17 @@ async def test_nobody_answers() -> None:
     async with aiotun.SoftHost() as host, host.open_tun(address="10.8.0.1/24"):
         with pytest.raises(TimeoutError, match="^10.8.0.9: no answer within 0.001 s$"):
             await host.ping("10.8.0.9", timeout=0.001)
+
+
+async def test_closing_the_host_ends_its_pings() -> None:
+    """A ping that waits when the host is closed ends at once, and a later one does not begin."""
+    async with aiotun.SoftHost() as host:
+        await host.open_tun(address="10.8.0.1/24")
+        ping = await parked(host.ping("10.8.0.9", timeout=60.0))
+        await host.aclose()
+        for waits in (ping, host.ping("10.8.0.9")):
+            with pytest.raises(aiotun.DeviceClosed, match="^the host is closed$"):
+                await waits
 
 
 async def test_there_is_no_route() -> None:
@@ -250,3 +263,35 @@ async def test_a_family_the_device_does_not_carry_is_named() -> None:
         with pytest.raises(aiotun.UnsupportedFamily):
             await host.ping("fd08::9")
         assert host.stack.statistics().dropped == {"unsupported_family": 1}
+
+
+def test_a_rate_limit_goes_on_in_the_next_loop() -> None:
+    """A reader of a second event loop gets what the first loop's timer would have released."""
+    packet = bytes([0x45]) + bytes(199)
+    tuns: list[aiotun.Tun] = []
+    host = aiotun.SoftHost()
+
+    async def first() -> None:
+        tun = await host.open_tun("tun0", queue=TokenBucket(8_000_000, 200, Fifo(100)))
+        tuns.append(tun)
+        host.interface("tun0").output([packet] * 3)
+        await tun.recv()
+        task = asyncio.create_task(tun.recv())
+        await asyncio.sleep(0)
+        task.cancel()
+
+    async def second() -> None:
+        assert [await tuns[0].recv(), await tuns[0].recv()] == [packet] * 2
+        await host.aclose()
+
+    asyncio.run(first())
+    asyncio.run(second())
+
+
+async def test_an_opening_that_is_refused_leaves_nothing() -> None:
+    """A wrong when_down leaves no interface, and the name is free."""
+    async with aiotun.SoftHost() as host:
+        with pytest.raises(ValueError):
+            await host.open_tun("tun0", when_down="x")  # type: ignore[arg-type]
+        assert not host.interfaces
+        await host.open_tun("tun0")

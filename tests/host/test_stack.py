@@ -22,9 +22,11 @@ from .fakes import (
     PEER_MAC,
     FakeLink,
     FakeLoop,
+    conserved,
     datagram,
     echo_request,
     fake_tap,
+    faulty,
     in_frame,
 )
 from .test_discovery import solicitation
@@ -57,12 +59,6 @@ def reply(packet: bytes) -> bytes:
     answer = echo_reply(packet)
     assert answer is not None
     return answer
-
-
-def conserved(stack: Stack) -> bool:
-    counts = stack.statistics()
-    left = counts.used + counts.delivered + counts.looped + counts.sent + counts.waiting
-    return counts.received + counts.offered == left + sum(counts.dropped.values())
 
 
 # --- answering ----------------------------------------------------------------------------------
@@ -152,6 +148,17 @@ def test_no_answer_no_output(stack: Stack, tun: FakeLink, tap: FakeLink) -> None
     assert (tun.batches, tap.batches) == ([], [])
 
 
+def test_a_fault_over_an_answer(stack: Stack, tap: FakeLink) -> None:
+    """A stage that raises over the answers surfaces; what came in with the question is handed on all the same."""
+    queue = stack.netisr.register(Family.IPX)
+    faulty(tap, RuntimeError("a fault"))
+    with pytest.raises(RuntimeError, match="^a fault$"):
+        stack.input(tap, [in_frame(TAP_PING), Ethernet(OUR_MAC, PEER_MAC, 0x8137, b"ipx").build()])
+    assert queue.recv_nowait() == b"ipx"
+    assert stack.statistics().dropped == {"fault": 1}
+    assert conserved(stack)
+
+
 # --- handing on ---------------------------------------------------------------------------------
 
 
@@ -177,8 +184,6 @@ def test_from_a_tap(stack: Stack, tap: FakeLink) -> None:
         echo_request("10.8.0.2", "10.8.0.255"),
         reply(echo_request("10.8.0.1", "10.8.0.2")),
         PING[:-1] + b"!",
-        PING[:10],
-        b"\x45",
     ],
 )
 def test_what_is_not_answered(stack: Stack, tun: FakeLink, packet: bytes) -> None:
@@ -194,6 +199,63 @@ def test_what_is_not_answered6(stack: Stack, tun: FakeLink, dst: str) -> None:
     """The same for IPv6, groups included."""
     queue = stack.netisr.register(Family.INET6)
     packet = echo_request("fd08::2", dst)
+    stack.input(tun, [packet])
+    assert queue.recv_nowait() == packet
+
+
+@pytest.mark.parametrize(
+    ("packet", "reason"), [(IN[:10], "short_header"), (IN[:-1], "bad_length"), (IN6[:-1], "bad_length")]
+)
+def test_the_length_on_a_tun(stack: Stack, tun: FakeLink, packet: bytes, reason: str) -> None:
+    """A packet that was cut short is dropped; bytes behind one that is whole are cut off."""
+    four, six = stack.netisr.register(Family.INET), stack.netisr.register(Family.INET6)
+    stack.input(tun, [packet, IN + b"behind", IN6 + b"behind", PING + b"behind"])
+    assert [four.recv_nowait(), six.recv_nowait()] == [IN, IN6]
+    assert tun.packets == [reply(PING)]
+    assert tun.dropped == stack.statistics().dropped == {reason: 1}
+    assert conserved(stack)
+
+
+def test_the_length_to_ourselves(stack: Stack, tun: FakeLink) -> None:
+    """What the host sends to itself is held to its length as well."""
+    queue = stack.netisr.register(Family.INET)
+    assert stack.send_many([IN + b"behind", IN[:-1]]) == 2
+    assert queue.recv_nowait() == IN
+    assert tun.dropped == stack.statistics().dropped == {"bad_length": 1}
+    assert conserved(stack)
+
+
+FORGED = ["10.8.0.1", "10.0.0.1", "127.0.0.1", "127.255.255.255", "fd08::1", "fd00::1", "::1"]
+
+
+@pytest.mark.parametrize("source", FORGED)
+def test_an_echo_request_in_our_name(stack: Stack, tun: FakeLink, tap: FakeLink, source: str) -> None:
+    """An echo request from outside whose source is the host itself is not answered, by neither kind of interface."""
+    packet = echo_request(source, "fd08::1" if ":" in source else "10.8.0.1")
+    stack.input(tun, [packet, PING])
+    assert tun.packets == [reply(PING)]
+    assert tun.dropped == {"bad_source": 1}
+    stack.input(tap, [in_frame(packet), in_frame(TAP_PING)])
+    assert tap.packets == [in_frame(reply(TAP_PING), PEER_MAC, OUR_MAC)]
+    assert tap.dropped == {"bad_source": 1}
+    assert stack.statistics().dropped == {"bad_source": 2}
+    assert (stack.statistics().used, stack.statistics().offered) == (2, 2)
+    assert conserved(stack)
+
+
+@pytest.mark.parametrize("source", ["126.255.255.255", "128.0.0.1", "7f08::1", "::2"])
+def test_an_echo_request_of_a_near_one(stack: Stack, tun: FakeLink, source: str) -> None:
+    """Addresses next to the loopback ones are anybody's."""
+    packet = echo_request(source, "fd08::1" if ":" in source else "10.8.0.1")
+    stack.input(tun, [packet])
+    assert tun.packets == [reply(packet)]
+
+
+@pytest.mark.parametrize("source", ["10.8.0.1", "fd08::1"])
+def test_a_datagram_in_our_name(stack: Stack, tun: FakeLink, source: str) -> None:
+    """Only answers are refused: any other packet is its protocol's to judge."""
+    queue = stack.netisr.register(Family.INET6 if ":" in source else Family.INET)
+    packet = datagram(source, source)
     stack.input(tun, [packet])
     assert queue.recv_nowait() == packet
 

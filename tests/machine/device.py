@@ -279,6 +279,8 @@ class ModelDevice:
         return b"\x10\x02\0\0" + address + bytes(8)
 
     def enqueue(self, flights: list[Flight]) -> list[Flight]:
+        if self.tun:
+            self.queue.offset = 0 if self.bare else 4 if self.ifhead else 16 if self.lmode else 0
         fit = [flight for flight in flights if self.queue.offer(*flight)]
         if len(fit) < len(flights):
             self.counts["collisions"] += len(flights) - len(fit)

@@ -159,6 +159,8 @@ class ModelHost:
             raise Refused("KeyError")
         if uid and not (node_of_tun and uid == 66):
             raise Refused("PermissionError", errno.EACCES)
+        if uid:
+            raise Refused("PermissionError", errno.EPERM)
         if name == "tun":
             unit = 0
             while unit in self.units or f"tun{unit}" in self.devices:
@@ -167,8 +169,6 @@ class ModelHost:
             self.units.add(unit)
             self.cloned = unit + 1
             name = f"tun{unit}"
-        if uid:
-            raise Refused("PermissionError", errno.EPERM)
         if name == "tap":
             device = self.create("tap", dies=True)
         elif name[:3] == "tap" and name not in self.devices:
@@ -199,7 +199,7 @@ class ModelHost:
                 device.dropped[family] += 1
                 self.stack_dropped[family] += 1
             else:
-                found[family].append(packet if device.tun else payload(packet))
+                found[family].append(whole(packet) if device.tun else payload(packet))
         for family, batch in found.items():
             self.protocol_input(device, family, batch, stack=True)
 
@@ -225,16 +225,41 @@ class ModelHost:
                     raise Refused("PacketTooBig", errno.EMSGSIZE, "too_big")
                 if not device.up:
                     raise DOWN
+                device.refusal = None
                 if not device.output([packet]):
-                    raise Refused("QueueFull", errno.ENOBUFS, "queue_full")
+                    refused = device.refusal or Refused("Filtered", errno.EPERM)
+                    raise Refused(refused.kind, refused.code, REASONS[refused.kind])
                 return
         raise Refused("NoRoute", errno.ENETUNREACH, "no_route")
 
 
+REASONS = {
+    "Filtered": "filtered",
+    "PacketTooBig": "too_big",
+    "QueueFull": "queue_full",
+    "UnsupportedFamily": "unsupported_family",
+    "DeviceError": "refused",
+}
+"""What the stack counts a refused packet under, by the error's class."""
+
+
 def tun_family(packet: bytes) -> int | str:
-    if not packet:
+    """What ip_input() and ip6_input() make of a packet: a family, or the reason to drop it."""
+    version = packet[0] >> 4 if packet else 4
+    if version not in (4, 6):
+        return "unsupported_family"
+    least = 20 if version == 4 else 40
+    if len(packet) < least:
         return "short_header"
-    return {4: INET, 6: INET6}.get(packet[0] >> 4, "unsupported_family")
+    return (INET if version == 4 else INET6) if least <= len_said(packet) <= len(packet) else "bad_length"
+
+
+def len_said(packet: bytes) -> int:
+    return int.from_bytes(packet[2:4], "big") if packet[0] >> 4 == 4 else 40 + int.from_bytes(packet[4:6], "big")
+
+
+def whole(packet: bytes) -> bytes:
+    return packet[: len_said(packet)]
 
 
 def tap_family(mac: bytes, frame: bytes) -> int | str:

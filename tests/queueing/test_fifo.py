@@ -240,3 +240,18 @@ class NaiveFifo(RuleBasedStateMachine):
 
 TestNaiveFifo = NaiveFifo.TestCase
 TestNaiveFifo.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fit"), [((), 0), ((60,), 1), ((60, 10), 2), ((60, 11), 1), ((71,), 0), ((1,) * 5, 4)]
+)
+def test_fitting(sizes: tuple[int, ...], fit: int) -> None:
+    """fitting() counts the packets from the front that fit both bounds, and queues none."""
+    queue = filled(30, packets=5, max_bytes=100)
+    assert (queue.fitting([packet(0, size) for size in sizes]), len(queue)) == (fit, 1)
+
+
+def test_fitting_without_a_bound_in_bytes() -> None:
+    """Without a bound in bytes as many fit as there is room for."""
+    queue = filled(1, packets=3)
+    assert [queue.fitting([b"x"] * count) for count in (1, 2, 3)] == [1, 2, 2]

@@ -195,3 +195,19 @@ def test_statistics() -> None:
     assert queue.statistics() == QueueStatistics(
         offered=8, taken=3, queued=2, queued_bytes=200, dropped={"queue_full": 3}, marked=1
     )
+
+
+def test_fitting_whatever_the_class() -> None:
+    """As many packets fit as any class has room for."""
+    queue = Priority([Fifo(3), Fifo(9, max_bytes=250)], flow_of)
+    assert [queue.fitting(run(count)) for count in (0, 1, 2, 3)] == [0, 1, 2, 2]
+    queue.enqueue_many(run(2, flow=0), 0.0)
+    assert queue.fitting(run(3, flow=1)) == 1
+
+
+def test_fitting_a_class_of_its_own() -> None:
+    """A packet that only its own class takes fits once all are empty; one that its own does not never does."""
+    queue = Priority([Fifo(max_bytes=99), Fifo(max_bytes=100)], flow_of)
+    assert (queue.fitting(run(2, flow=1)), queue.fitting(run(2, flow=0))) == (1, 0)
+    queue.enqueue_many(run(1, 40, flow=0), 0.0)
+    assert queue.fitting(run(1, flow=1)) == 0

@@ -284,3 +284,9 @@ def test_seconds_are_not_before_their_nanosecond(at: int) -> None:
     now = _seconds(at)
     assert _nanoseconds(now) >= at
     assert at == 0 or _nanoseconds(math.nextafter(now, 0.0)) < at or now == at / 10**9
+
+
+def test_fitting_is_the_discipline_s_inside() -> None:
+    """As many packets fit as the discipline inside has room for."""
+    queue = bucket(50, queue=Fifo(max_bytes=250))
+    assert (queue.fitting([PACKET] * 3), queue.room()) == (2, 49)
