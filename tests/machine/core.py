@@ -148,7 +148,9 @@ class Core:
         assert pending is not None
         theirs = pending.outcome()
         if pending.kind == "wait":
-            if not (pending.fresh or pair.model.woken or pair.model.level):
+            # A Bag shows nothing any more of what came in and was read within one turn.
+            read_at_once = pair.model.loose and theirs is not None
+            if not (pending.fresh or pair.model.woken or pair.model.level or read_at_once):
                 return
             pending.fresh = False
             pair.hint([theirs[1]] if theirs is not None and theirs[0] == "returned" else [])
