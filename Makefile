@@ -36,7 +36,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/fairness.py
 	$(BIN)/python benchmarks/importing.py
-	$(BIN)/python benchmarks/driver.py
+	$(BIN)/python benchmarks/in_process.py
 	$(BIN)/python benchmarks/bufferbloat.py
 
 $(VENV)/.python:
