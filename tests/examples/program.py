@@ -121,7 +121,8 @@ def run(*command: str) -> str:
 
 def free_of_complaints(program: Program) -> Sequence[str]:
     """Return what is wrong with how the program ended: nothing, for one that ended well."""
-    wrong = [line for line in program.errors.splitlines() if line]
+    # In debug mode asyncio reports a step of more than 0.1 s, which a busy machine makes of any.
+    wrong = [line for line in program.errors.splitlines() if line and not line.startswith("Executing <")]
     if program.status:
         wrong.append(f"exit status {program.status}")
     return wrong
