@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from ..endpoint import Readiness
 from ..errors import DeviceBusy, DeviceClosed, DeviceDown, DeviceError, DeviceGone, WouldBlock
+from ..pipeline import Batch
 from ..queueing import Discipline
 from .bpf import DLT, BpfIf
 from .interface import IFQ_MAXLEN, Stack
@@ -223,6 +224,11 @@ class Device(Wakeup):
     def fitting(self, batch: Sequence[bytes]) -> int:
         """Return how many packets from the front of *batch* the driver will not refuse."""
         return len(batch)
+
+    def _count_input(self, batch: Batch) -> Batch:
+        self.counts.ipackets += len(batch)
+        self.counts.ibytes += sum(map(len, batch))
+        return batch
 
     # --- readiness --------------------------------------------------------------------------------
 

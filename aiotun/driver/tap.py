@@ -150,11 +150,6 @@ class TapDevice(TapIoctl, Device):
 
     # --- the steps of input -----------------------------------------------------------------------
 
-    def _count_input(self, batch: Batch) -> Batch:
-        self.counts.ipackets += len(batch)
-        self.counts.ibytes += sum(map(len, batch))
-        return batch
-
     def _bpf_input(self, batch: Batch) -> Batch:
         if self.bpf:
             self.bpf.mtap(batch, Direction.IN)

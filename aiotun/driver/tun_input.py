@@ -11,7 +11,7 @@ from ..queueing import Classified
 from .bpf import Direction
 from .families import Family
 from .netisr import Netisr
-from .tun_mode import HEAD, OF_VERSION, TunMode, all_ip
+from .tun_mode import HEAD, OF_VERSION, TunMode, all_ip, family_by_version
 
 __all__ = ["TUNMRU", "TunInput"]
 
@@ -79,11 +79,6 @@ class TunInput(TunMode):
             return batch
         return [Classified(packet[HEAD:], self._written_family(packet)) for packet in batch]
 
-    def _count_input(self, batch: Batch) -> Batch:
-        self.counts.ipackets += len(batch)
-        self.counts.ibytes += sum(map(len, batch))
-        return batch
-
     @stage(reason="unsupported_family", delivers=True)
     def _demux(self, batch: Batch) -> Batch:
         """Give each packet to its protocol's queue. Modelled on netisr_queue()."""
@@ -106,7 +101,7 @@ class TunInput(TunMode):
         if isinstance(packet, Classified) and isinstance(packet.key, int):
             family, plain = packet.key, packet.packet
         else:  # a stage of the user's made a new packet of it
-            family, plain = self._family_by_version(packet), packet
+            family, plain = family_by_version(packet), packet
         if family in OF_VERSION.values():
             self._stack(self, [plain])
         elif self.netisr is not None and family in self.netisr.queues:
@@ -119,10 +114,7 @@ class TunInput(TunMode):
         """Return the family of what was written: what it says in front, or IPv4, or by its version if bare."""
         if self.with_head:
             return int.from_bytes(packet[:HEAD], "big")
-        return self._family_by_version(packet) if self.bare else int(Family.INET)
-
-    def _family_by_version(self, packet: bytes) -> int:
-        return OF_VERSION.get(packet[0] >> 4, 0) if packet else 0
+        return family_by_version(packet) if self.bare else int(Family.INET)
 
     def _carried(self, family: int) -> bool:
         return family in OF_VERSION.values() or (self.netisr is not None and family in self.netisr.queues)

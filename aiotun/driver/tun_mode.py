@@ -12,7 +12,7 @@ from .debug import Debug
 from .device import Device
 from .families import Family
 
-__all__ = ["HEAD", "OF_VERSION", "TunMode", "all_ip"]
+__all__ = ["HEAD", "OF_VERSION", "TunMode", "all_ip", "family_by_version"]
 
 HEAD = 4
 """Bytes of the family that IFHEAD puts in front of a packet, in network order."""
@@ -31,6 +31,11 @@ def all_ip(batch: Sequence[bytes]) -> bool:
         return _IP.issuperset(map(_FIRST, batch))
     except IndexError:  # one is empty
         return False
+
+
+def family_by_version(packet: bytes) -> int:
+    """Return the family that a packet's first byte tells, 0 if it is neither IPv4 nor IPv6."""
+    return OF_VERSION.get(packet[0] >> 4, 0) if packet else 0
 
 
 class TunMode(Device):

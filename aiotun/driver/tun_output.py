@@ -12,7 +12,7 @@ from ..queueing import prepend
 from .bpf import Direction
 from .families import Family, SockAddr
 from .sigio import Band
-from .tun_mode import HEAD, OF_VERSION, TunMode, all_ip
+from .tun_mode import HEAD, OF_VERSION, TunMode, all_ip, family_by_version
 
 __all__ = ["TunOutput"]
 
@@ -122,7 +122,7 @@ class TunOutput(TunMode):
         """Return a packet's family: as its sender said, or by its version; 0 if neither tells."""
         if self._family is not None:
             return self._family
-        return OF_VERSION.get(packet[0] >> 4, 0) if packet else 0
+        return family_by_version(packet)
 
     def _headed(self, packet: bytes) -> bytes | None:
         """Return the packet with its head, or None if its family is not carried."""

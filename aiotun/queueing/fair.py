@@ -6,9 +6,9 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 
 from .classified import Classful
-from .discipline import Queue, whole
+from .discipline import Queue
 from .fattest import Fattest
-from .flows import flow_key
+from .flows import flow_key, shares
 
 __all__ = ["FairQueue"]
 
@@ -48,14 +48,8 @@ class FairQueue(Classful, Queue):
     nbytes: int
 
     def __init__(self, packets: int = 1000, *, flows: int = 1024, quantum: int = 1514) -> None:
-        flows, quantum = whole("flows is a whole number", flows), whole("quantum is a whole number of bytes", quantum)
-        if flows < 1:
-            raise ValueError(f"a fair queue has at least 1 flow, not {flows}")
-        if quantum < 1:
-            raise ValueError(f"a quantum is at least 1 byte, not {quantum}")
+        self.max_flows, self.quantum = shares(flows, quantum)
         super().__init__(packets)
-        self.max_flows = flows
-        self.quantum = quantum
         self.nbytes = 0
         self._count = 0
         self._flows: OrderedDict[Hashable, _Flow] = OrderedDict()

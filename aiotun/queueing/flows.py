@@ -7,8 +7,9 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from ..packet import Flow, flow, version
+from .discipline import whole
 
-__all__ = ["flow_key", "hashed"]
+__all__ = ["flow_key", "hashed", "shares"]
 
 _ENDS = struct.Struct("!BHH")
 
@@ -35,3 +36,19 @@ def hashed(key: Flow | int, seed: bytes) -> int:
     else:
         named = b"%b%b%b" % (_ENDS.pack(key.protocol, key.src_port, key.dst_port), key.src, key.dst)
     return int.from_bytes(blake2b(named, digest_size=4, key=seed).digest(), "big")
+
+
+def shares(flows: int, quantum: int) -> tuple[int, int]:
+    """
+    Return how many flows a fair queue keeps apart, and the bytes each has in a round.
+
+    Raises:
+        TypeError: If one of them is no whole number.
+        ValueError: If one of them is below 1.
+    """
+    flows, quantum = whole("flows is a whole number", flows), whole("quantum is a whole number of bytes", quantum)
+    if flows < 1:
+        raise ValueError(f"a fair queue has at least 1 flow, not {flows}")
+    if quantum < 1:
+        raise ValueError(f"a quantum is at least 1 byte, not {quantum}")
+    return flows, quantum

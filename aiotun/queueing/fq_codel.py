@@ -10,9 +10,9 @@ from typing import cast
 
 from .classified import Classful
 from .controlled import ControlledQueue, Law
-from .discipline import Queue, whole
+from .discipline import Queue
 from .fattest import Fattest
-from .flows import flow_key, hashed
+from .flows import flow_key, hashed, shares
 
 __all__ = ["FQCoDel"]
 
@@ -61,14 +61,8 @@ class FQCoDel(Classful, Queue):
         ecn: bool = False,
         seed: int | None = None,
     ) -> None:
-        flows, quantum = whole("flows is a whole number", flows), whole("quantum is a whole number of bytes", quantum)
-        if flows < 1:
-            raise ValueError(f"a fair queue has at least 1 flow, not {flows}")
-        if quantum < 1:
-            raise ValueError(f"a quantum is at least 1 byte, not {quantum}")
+        self.max_flows, self.quantum = shares(flows, quantum)
         super().__init__(packets)
-        self.max_flows = flows
-        self.quantum = quantum
         self.nbytes = 0
         self._count = 0
         self._law = Law(target, interval, mtu, ecn)
