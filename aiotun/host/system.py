@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..endpoint import Port
     from ..linux import Settings
 
-__all__ = ["SystemHost", "open_tap", "open_tun"]
+__all__ = ["SystemHost", "check_platform", "link_settings", "open_tap", "open_tun"]
 
 E = TypeVar("E", bound=Endpoint)
 
@@ -65,7 +65,7 @@ class SystemHost:
         """
 
         def settings() -> Settings:
-            return _settings(address, mtu, queue_length, None, ipv6_linklocal, up)
+            return link_settings(address, mtu, queue_length, None, ipv6_linklocal, up)
 
         return _opening(Tun, "tun", name, settings, netns, when_down)
 
@@ -91,7 +91,7 @@ class SystemHost:
         """
 
         def settings() -> Settings:
-            return _settings(address, mtu, queue_length, mac, ipv6_linklocal, up)
+            return link_settings(address, mtu, queue_length, mac, ipv6_linklocal, up)
 
         return _opening(Tap, "tap", name, settings, netns, when_down)
 
@@ -107,7 +107,7 @@ class SystemHost:
         await self.aclose()
 
 
-def _settings(
+def link_settings(
     address: Addresses,
     mtu: int | None,
     queue_length: int | None,
@@ -115,6 +115,7 @@ def _settings(
     ipv6_linklocal: bool | None,
     up: bool,
 ) -> Settings:
+    """Return what the options of ``open_tun()`` and ``open_tap()`` ask for, checked."""
     from ..linux import Settings
 
     return Settings(
@@ -136,7 +137,7 @@ def _opening(
     when_down: WhenDown,
 ) -> Opening[E]:
     async def open() -> E:
-        _check_platform()
+        check_platform()
         from ..linux import open_port
 
         return endpoint(
@@ -147,13 +148,14 @@ def _opening(
 
 
 def _adopt(fd: int, kind: Literal["tun", "tap"]) -> Port:
-    _check_platform()
+    check_platform()
     from ..linux import adopt_port
 
     return adopt_port(fd, kind)
 
 
-def _check_platform() -> None:
+def check_platform() -> None:
+    """Raise DeviceError where there is no Linux kernel."""
     if sys.platform != "linux":
         raise DeviceError(f"kernel tun and tap are supported on Linux, not on {sys.platform}; use aiotun.SoftHost")
 

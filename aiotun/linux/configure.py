@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
@@ -19,8 +20,9 @@ import attrs
 
 from ..errors import device_error
 from .constants import IFF_UP
+from .origin import MakeSocket
 
-__all__ = ["Settings", "configure", "route_socket"]
+__all__ = ["Settings", "configure", "explained", "route_socket"]
 
 IN6_ADDR_GEN_MODE_EUI64 = 0
 IN6_ADDR_GEN_MODE_NONE = 1  # Linux include/uapi/linux/if_link.h
@@ -41,9 +43,9 @@ class Settings:
     up: bool = False
 
 
-def configure(name: str, settings: Settings) -> None:
+def configure(name: str, settings: Settings, make: MakeSocket = socket.socket) -> None:
     """
-    Make the link called *name*, in the calling thread's namespace, what *settings* say.
+    Make the link called *name*, in the namespace that *make* makes sockets in, what *settings* say.
 
     Blocks for some milliseconds.
 
@@ -53,30 +55,31 @@ def configure(name: str, settings: Settings) -> None:
     """
     if settings == Settings():
         return
-    with route_socket() as netlink:
+    with route_socket(make) as netlink:
         link = netlink.link("get", ifname=name)[0]
         index = link["index"]
         for what, arguments in _differences(link, settings):
-            with _explained(name, what):
+            with explained(name, what):
                 netlink.link("set", index=index, **arguments)
         there = _addresses(netlink, index) if settings.addresses else []
         for address in settings.addresses:
             if address not in there:
-                with _explained(name, f"address {address}"):
+                with explained(name, f"address {address}"):
                     netlink.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
         if settings.up and not link["flags"] & IFF_UP:
-            with _explained(name, "up"):
+            with explained(name, "up"):
                 netlink.link("set", index=index, state="up")
 
 
 @contextmanager
-def route_socket() -> Iterator[Any]:
-    """Open pyroute2's face of the thread's namespace, on asyncio's own loop: it does not run on uvloop."""
+def route_socket(make: MakeSocket = socket.socket) -> Iterator[Any]:
+    """Open pyroute2's face of *make*'s namespace, on asyncio's own loop: it does not run on uvloop."""
     from pyroute2 import IPRoute  # late, for its cost
 
     with closing(asyncio.SelectorEventLoop()) as loop:
+        sock = make(socket.AF_NETLINK, socket.SOCK_DGRAM, socket.NETLINK_ROUTE)
         try:
-            with IPRoute(use_event_loop=loop) as netlink:
+            with IPRoute(use_event_loop=loop, fileno=sock.detach()) as netlink:
                 yield netlink
         finally:
             loop.run_until_complete(asyncio.sleep(0))  # its transport closes at the next turn
@@ -115,7 +118,7 @@ def _addresses(netlink: Any, index: int) -> list[IPv4Interface | IPv6Interface]:
 
 
 @contextmanager
-def _explained(name: str, what: str) -> Iterator[None]:
+def explained(name: str, what: str) -> Iterator[None]:
     """Turn pyroute2's error into ours, saying what was being set."""
     from pyroute2.netlink.exceptions import NetlinkError
 

@@ -38,7 +38,7 @@ class Monitor:
 
     def _subscribe(self) -> None:
         """Subscribe first and look second: no change falls in between."""
-        self._socket = self._file.in_namespace(lambda: open_netlink(subscribe=True))
+        self._socket = self._file.in_namespace(lambda make: open_netlink(make, subscribe=True))
         try:
             self._known = self._file.query()
         except BaseException:

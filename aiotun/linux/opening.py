@@ -9,6 +9,7 @@ import attrs
 
 from .configure import Settings, configure
 from .namespace import enter, open_namespace
+from .origin import HERE, Origin
 from .port import KernelPort
 from .tunfile import Kind, adopt_device, open_device
 from .worker import in_thread
@@ -19,9 +20,11 @@ QUEUE_LENGTH = 1000
 """Packets a new interface keeps for the application; the kernel's own default, 500, loses bursts."""
 
 
-async def open_port(kind: Kind, name: str, settings: Settings, netns: str | None = None) -> KernelPort:
+async def open_port(
+    kind: Kind, name: str, settings: Settings, netns: str | None = None, origin: Origin = HERE
+) -> KernelPort:
     """
-    Open *name* in the namespace *netns* and configure it.
+    Open *name* in the namespace *netns*, or of *origin*, and configure it.
 
     Waits some milliseconds, without blocking the loop. If cancelled, the device is closed first. An
     interface that was there before, a persistent one, gets only the settings that were given.
@@ -36,10 +39,11 @@ async def open_port(kind: Kind, name: str, settings: Settings, netns: str | None
                 fd = open_namespace(netns)
                 undo.callback(os.close, fd)
                 enter(fd)
-            file = open_device(kind, name)
+            file = open_device(kind, name, origin)
             with contextlib.ExitStack() as close:
                 close.callback(file.close)
-                configure(file.interface()[0], settings if file.persistent else _for_new(settings, kind))
+                given = settings if file.persistent else _for_new(settings, kind)
+                configure(file.interface()[0], given, origin.make_socket)
                 port = KernelPort(file)
                 close.pop_all()
         return port

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 
 import attrs
 
+from .origin import MakeSocket
+
 __all__ = ["Link", "LinkMessage", "Overrun", "link_messages", "open_netlink", "query_link"]
 
 NLMSG_ERROR = 2
@@ -76,9 +78,9 @@ class LinkMessage:
     deleted: bool
 
 
-def open_netlink(*, subscribe: bool = False) -> socket.socket:
-    """Open a route socket in the calling thread's namespace, subscribed to links or for questions. The caller's."""
-    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+def open_netlink(make: MakeSocket = socket.socket, *, subscribe: bool = False) -> socket.socket:
+    """Open a route socket, subscribed to links or for questions, where *make* does. The caller's."""
+    sock = make(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     try:
         sock.bind((0, RTMGRP_LINK if subscribe else 0))
         sock.setblocking(not subscribe)

@@ -32,6 +32,7 @@ from .constants import (
 )
 from .holders import holders
 from .namespace import in_namespace
+from .origin import HERE, MakeSocket, Origin
 from .rtnetlink import Link, open_netlink, query_link
 
 __all__ = ["Kind", "TunFile", "adopt_device", "open_device"]
@@ -45,10 +46,11 @@ T = TypeVar("T")
 class TunFile:
     """An open tun or tap. Whoever made it closes it."""
 
-    def __init__(self, fd: int, asked: int) -> None:
+    def __init__(self, fd: int, asked: int, origin: Origin = HERE) -> None:
         self.fd = fd
         self.asked = asked
         """The flags that open_device() asked for."""
+        self._origin = origin
         self.granted = 0
         """The flags the kernel reported when the device was opened."""
         self._netlink: socket.socket | None = None
@@ -81,13 +83,13 @@ class TunFile:
 
     def settle(self) -> None:
         """
-        Note what was granted, and open the socket that query() asks through, in the calling thread's namespace.
+        Note what was granted, and open the socket that query() asks through, of the device's origin.
 
         The tun keeps the namespace it was opened in alive in any case; one it is moved to must not
         be kept alive by us, or its deletion would not delete the device.
         """
         name, self.granted = self.interface()
-        self._netlink = open_netlink()
+        self._netlink = open_netlink(self._origin.make_socket)
         with contextlib.suppress(OSError):  # it is elsewhere, if it was adopted
             self._index = query_link(self._netlink, name).index
 
@@ -107,22 +109,22 @@ class TunFile:
         except OSError as error:
             if error.errno != errno.ENODEV:
                 raise
-        return self.in_namespace(lambda: _query_once(name))
+        return self.in_namespace(lambda make: _query_once(make, name))
 
-    def in_namespace(self, function: Callable[[], T]) -> T:
+    def in_namespace(self, function: Callable[[MakeSocket], T]) -> T:
         """
-        Run *function* in the interface's namespace.
+        Call *function* with what makes sockets in the interface's namespace.
 
-        Without CAP_NET_ADMIN nobody may ask which one that is: then here, where it was if nobody moved it.
+        Without CAP_NET_ADMIN nobody may ask which one that is: then where it was opened, and is if nobody moved it.
         """
         try:
             fd = fcntl.ioctl(self.fd, TUNGETDEVNETNS)
         except OSError:
-            return function()
+            return function(self._origin.make_socket)
         try:
-            if os.path.samestat(os.fstat(fd), os.stat("/proc/thread-self/ns/net")):
-                return function()
-            return in_namespace(fd, function)
+            if self._origin.holds(fd):
+                return function(self._origin.make_socket)
+            return in_namespace(fd, lambda: function(socket.socket))
         finally:
             os.close(fd)
 
@@ -142,9 +144,9 @@ class TunFile:
         return fd
 
 
-def open_device(kind: Kind, name: str) -> TunFile:
+def open_device(kind: Kind, name: str, origin: Origin = HERE) -> TunFile:
     """
-    Open *name* as a tun or a tap in the calling thread's namespace, making it if it is not there.
+    Open *name* as a tun or a tap of *origin*, making it if it is not there.
 
     Blocks while the kernel creates the interface. Close-on-exec and non-blocking, no packet information
     header, no offloads: every read is one plain packet.
@@ -155,13 +157,13 @@ def open_device(kind: Kind, name: str) -> TunFile:
     """
     check_name(name)
     with contextlib.ExitStack() as undo:
-        fd = _open_clone_device()
-        file = TunFile(fd, KIND_FLAGS[kind] | IFF_NO_PI)
+        fd = _open_clone_device(origin)
+        file = TunFile(fd, KIND_FLAGS[kind] | IFF_NO_PI, origin)
         undo.callback(file.close)
         try:
             fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(name.encode(), file.asked))
         except OSError as error:
-            _explain(error, kind, name)
+            _explain(error, kind, name, origin)
         _settle(file)
         undo.pop_all()
     return file
@@ -201,8 +203,8 @@ def _settle(file: TunFile) -> None:
     fcntl.ioctl(file.fd, TUNSETOFFLOAD, 0)
 
 
-def _query_once(name: str) -> Link:
-    with open_netlink() as netlink:
+def _query_once(make: MakeSocket, name: str) -> Link:
+    with open_netlink(make) as netlink:
         return query_link(netlink, name)
 
 
@@ -210,9 +212,9 @@ def _list(flags: int) -> str:
     return " ".join(sorted(flag_names(flags)))
 
 
-def _open_clone_device() -> int:
+def _open_clone_device(origin: Origin) -> int:
     try:
-        return os.open(CLONE_DEVICE, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        return origin.open_clone_device()
     except OSError as error:
         remedy = OPEN_REMEDIES.get(error.errno or 0)
         if remedy is None:
@@ -238,7 +240,7 @@ NEEDS_ADMIN = (
 )
 
 
-def _explain(error: OSError, kind: Kind, name: str) -> NoReturn:
+def _explain(error: OSError, kind: Kind, name: str, origin: Origin) -> NoReturn:
     """Raise what a refused TUNSETIFF means."""
     if error.errno == errno.EPERM:
         remedy = NEEDS_ADMIN.format(name=name.replace("%d", "0"), kind=kind)
@@ -247,14 +249,14 @@ def _explain(error: OSError, kind: Kind, name: str) -> NoReturn:
         held = ", ".join(holders(name)) or "a process this user may not look into"
         raise DeviceBusy(f"{name}: held by {held}") from error
     if error.errno == errno.EINVAL:
-        raise DeviceError(f"{name}: {_existing(name, kind)}", errno.EINVAL) from error
+        raise DeviceError(f"{name}: {_existing(name, kind, origin)}", errno.EINVAL) from error
     raise device_error(error, f"{name}: cannot open this {kind}: {error.strerror}") from error
 
 
-def _existing(name: str, kind: Kind) -> str:
+def _existing(name: str, kind: Kind, origin: Origin) -> str:
     """Say why the kernel took a valid name for invalid: there is such an interface, and it is something else."""
     try:
-        with open_netlink() as netlink:
+        with open_netlink(origin.make_socket) as netlink:
             found = query_link(netlink, name).kind
     except OSError:
         return f"the kernel refused to make a {kind} of this name"

@@ -24,17 +24,19 @@ PACKET_IGNORE_OUTGOING = 23  # Linux include/uapi/linux/if_packet.h
 SO_RCVBUFFORCE = 33
 
 Open = Callable[..., Opening[Any]]
+MakeSocket = Callable[[int, int, int], socket.socket]
 
 
 class KernelRig(Rig):
     """An endpoint of the kernel; the network side is a packet socket, which sees what the stack sees."""
 
-    def __init__(self, endpoint: Endpoint, open: Open) -> None:
+    def __init__(self, endpoint: Endpoint, open: Open, make: MakeSocket = socket.socket) -> None:
         self.endpoint = endpoint
         self._open = open
+        self._make = make
         self._name = endpoint.name
-        self._out = _packet_socket(self._name)
-        self._in = _packet_socket(self._name)
+        self._out = _packet_socket(self._name, make)
+        self._in = _packet_socket(self._name, make)
         self._in.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         with contextlib.suppress(PermissionError):  # root of a user namespace may not; what there is will do
             self._in.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
@@ -54,15 +56,15 @@ class KernelRig(Rig):
         return packets
 
     def set_up(self, up: bool) -> None:
-        _link("set", self._name, state="up" if up else "down")
+        self._change("set", state="up" if up else "down")
         for sock in (self._out, self._in):
             sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # ENETDOWN, told once: not news to us
 
     def set_mtu(self, mtu: int) -> None:
-        _link("set", self._name, mtu=mtu)
+        self._change("set", mtu=mtu)
 
     def delete(self) -> None:
-        _link("del", self._name)
+        self._change("del")
 
     async def reopen(self) -> Endpoint:
         reopened: Endpoint = await self._open(self._name)
@@ -74,23 +76,24 @@ class KernelRig(Rig):
         self._out.close()
         self._in.close()
 
+    def _change(self, command: str, **values: Any) -> None:
+        """Change the link the way ``ip link`` would, from a thread of its own, where pyroute2 may block."""
+        from ..linux.configure import route_socket
+        from ..linux.worker import run_in_thread
 
-def _packet_socket(name: str) -> socket.socket:
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(ETH_P_ALL))
+        def change() -> None:
+            with route_socket(self._make) as netlink:
+                index = netlink.link("get", ifname=self._name)[0]["index"]
+                netlink.link(command, index=index, **values)
+
+        run_in_thread(change)
+
+
+def _packet_socket(name: str, make: MakeSocket) -> socket.socket:
+    sock = make(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    sock.setblocking(False)
     sock.bind((name, ETH_P_ALL))
     return sock
-
-
-def _link(command: str, name: str, **values: Any) -> None:
-    """Change a link the way ``ip link`` would, from a thread of its own, where pyroute2 may block."""
-    from ..linux.configure import route_socket
-    from ..linux.worker import run_in_thread
-
-    def change() -> None:
-        with route_socket() as netlink:
-            netlink.link(command, index=socket.if_nametoindex(name), **values)
-
-    run_in_thread(change)
 
 
 @asynccontextmanager

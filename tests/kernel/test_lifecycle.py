@@ -317,7 +317,7 @@ async def test_a_watch_that_failed_can_be_tried_again(monkeypatch: pytest.Monkey
     """events() that could not be had once is not deaf the next time (J1)."""
     from aiotun.linux import monitor
 
-    def refuse(*, subscribe: bool = False) -> socket.socket:
+    def refuse(*_: object, subscribe: bool = False) -> socket.socket:
         raise OSError(24, "too many open files")
 
     async with aiotun.open_tun("again0") as tun:

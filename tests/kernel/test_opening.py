@@ -214,7 +214,7 @@ async def test_a_missing_driver_names_the_remedy(
 async def test_running_out_of_descriptors_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """EMFILE in the middle of an opening closes what was opened (J1)."""
 
-    def refuse() -> socket.socket:
+    def refuse(*_: object) -> socket.socket:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patch:
