@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from . import host
 from ._version import __version__
 from .endpoint import (
     BatchIterator,
@@ -41,16 +42,19 @@ from .errors import (
     UnsupportedFamily,
     WouldBlock,
 )
-from .host import SystemHost, open_tap, open_tun
+from .host import SystemHost, TapOptions, TunOptions, open_tap, open_tun
 from .pipeline import Path, per_packet, stage
 
 if TYPE_CHECKING:
-    from .host import SoftHost
+    from .host import PrivateHost, SoftHost
 
 __all__ = [
     # host
+    "PrivateHost",
     "SoftHost",
     "SystemHost",
+    "TapOptions",
+    "TunOptions",
     "open_tap",
     "open_tun",
     # endpoint
@@ -89,9 +93,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load SoftHost when it is first named, like the room it is in."""
-    if name != "SoftHost":
+    """Load a host when it is first named, like the room it is in."""
+    if name not in host.LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .host import SoftHost
-
-    return SoftHost
+    found: object = getattr(host, name)
+    return found

@@ -8,19 +8,19 @@ from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import ip_address, ip_network
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown
 from ..errors import DeviceClosed
+from .link_options import TapOptions, TunOptions, check_options, link_settings
 from .options import Addresses, addresses
 from .private_network import CLOSED
 from .private_programs import PrivatePrograms
 from .private_sockets import PrivateSockets
-from .system import check_platform, link_settings
+from .system import check_platform
 
 if TYPE_CHECKING:
-    from ..linux import Settings
     from ..linux.kept import KeptNamespace
 
 __all__ = ["PrivateHost"]
@@ -76,15 +76,7 @@ class PrivateHost(PrivateSockets, PrivatePrograms):
     # --- interfaces -------------------------------------------------------------------------------
 
     def open_tun(
-        self,
-        name: str = "tun%d",
-        *,
-        address: Addresses = (),
-        mtu: int | None = None,
-        queue_length: int | None = None,
-        up: bool = True,
-        ipv6_linklocal: bool | None = None,
-        when_down: WhenDown = "wait",
+        self, name: str = "tun%d", *, when_down: WhenDown = "wait", **options: Unpack[TunOptions]
     ) -> Opening[Tun]:
         """
         Open a tun in this network; await the result, or enter it with ``async with``.
@@ -95,30 +87,15 @@ class PrivateHost(PrivateSockets, PrivatePrograms):
         Raises:
             DeviceClosed: If the host is closed.
         """
-
-        def settings() -> Settings:
-            return link_settings(address, mtu, queue_length, None, ipv6_linklocal, up)
-
-        return self._opening(Tun, "tun", name, settings, when_down)
+        check_options("open_tun", TunOptions, options)
+        return self._opening(Tun, "tun", name, options, when_down)
 
     def open_tap(
-        self,
-        name: str = "tap%d",
-        *,
-        address: Addresses = (),
-        mtu: int | None = None,
-        mac: str | bytes | None = None,
-        queue_length: int | None = None,
-        up: bool = True,
-        ipv6_linklocal: bool | None = None,
-        when_down: WhenDown = "wait",
+        self, name: str = "tap%d", *, when_down: WhenDown = "wait", **options: Unpack[TapOptions]
     ) -> Opening[Tap]:
         """Open a tap in this network; like open_tun(), with the options of SystemHost.open_tap()."""
-
-        def settings() -> Settings:
-            return link_settings(address, mtu, queue_length, mac, ipv6_linklocal, up)
-
-        return self._opening(Tap, "tap", name, settings, when_down)
+        check_options("open_tap", TapOptions, options)
+        return self._opening(Tap, "tap", name, options, when_down)
 
     async def add_address(self, interface: Endpoint | str, address: Addresses) -> None:
         """
@@ -204,14 +181,14 @@ class PrivateHost(PrivateSockets, PrivatePrograms):
         endpoint: Callable[..., E],
         kind: Literal["tun", "tap"],
         name: str,
-        settings: Callable[[], Settings],
+        options: TunOptions | TapOptions,
         when_down: WhenDown,
     ) -> Opening[E]:
         async def open() -> E:
             network = self._network()
             from ..linux import open_port
 
-            opened = endpoint(await open_port(kind, name, settings(), origin=network), when_down=when_down)
+            opened = endpoint(await open_port(kind, name, link_settings(options), origin=network), when_down=when_down)
             self._endpoints.add(opened)
             if self._closed:  # meanwhile
                 await opened.aclose()

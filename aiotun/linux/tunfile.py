@@ -236,7 +236,8 @@ OPEN_REMEDIES = {
 NEEDS_ADMIN = (
     "it takes CAP_NET_ADMIN: run as root, or grant it (`setcap cap_net_admin+ep` on the interpreter, "
     "AmbientCapabilities= in a systemd unit), or let root make a device for you "
-    "(`ip tuntap add dev {name} mode {kind} user $USER`), or use aiotun.SoftHost, which needs no privilege"
+    "(`ip tuntap add dev {name} mode {kind} user $USER`), or use aiotun.PrivateHost or aiotun.SoftHost, "
+    "which need no privilege"
 )
 
 

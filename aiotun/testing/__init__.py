@@ -13,6 +13,7 @@ from .closing import open_and_close
 from .conformance import CHECKS, Check, check_endpoint
 from .kernel import KernelRig, kernel_tap, kernel_tun
 from .ledger import Ledger, watched_fds
+from .private import private_tap, private_tun
 from .rig import MakeRig, Rig
 from .soft import SoftRig, soft_tap, soft_tun
 
@@ -31,6 +32,8 @@ __all__ = [
     "kernel_tap",
     "kernel_tun",
     "open_and_close",
+    "private_tap",
+    "private_tun",
     "soft_tap",
     "soft_tun",
     "watched_fds",
