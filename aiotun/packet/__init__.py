@@ -37,6 +37,12 @@ Addresses in values are ``ipaddress`` objects, and text or bytes are converted; 
 ``bad_arp``           ARP for another link or protocol, or a reply to a reply
 ``bad_neighbor``      no valid neighbor solicitation or advertisement
 ``bad_value``         an argument out of range
+``short_vnet``        fewer bytes than the vnet header takes
+``bad_hdr_len``       a vnet header's hdr_len beyond the packet, or below an Ethernet header
+``bad_csum_off``      a checksum to be finished that is not where it should be
+``bad_gso_type``      no type of super-packet that can be, or be cut
+``bad_gso_size``      segments of no size, or too many of them
+``bad_protocol``      a super-packet of another protocol than its type says
 ====================  ==============================================================
 
 ``Transport.reason`` has more, for packets that are well but whose transport cannot be read.
@@ -56,12 +62,14 @@ from .ipv6 import IPv6, IPv6View
 from .neighbor import NeighborAdvertisement, NeighborSolicitation, NeighborView, multicast_mac, solicited_node
 from .protocols import EtherType, ICMPType, ICMPv6Type, Protocol, TCPFlag
 from .replies import echo_reply, error_reply, packet_too_big, time_exceeded, unreachable
+from .superpacket import GSO_ECN, GSOType, SuperPacket
 from .tcp import TCP, TCPOption, TCPView
 from .text import describe, describe_frame
 from .transport import Transport
 from .udp import UDP, UDPView
 from .value import Address, AddressLike
 from .view import Buffer, Field, View
+from .vnet import VNET_HEADER_SIZE, VNET_MRG_HEADER_SIZE, pack_vnet, parse_vnet
 
 __all__ = [
     # .checksum
@@ -131,6 +139,15 @@ __all__ = [
     "packet_too_big",
     "time_exceeded",
     "unreachable",
+    # .superpacket
+    "GSO_ECN",
+    "GSOType",
+    "SuperPacket",
+    # .vnet
+    "VNET_HEADER_SIZE",
+    "VNET_MRG_HEADER_SIZE",
+    "pack_vnet",
+    "parse_vnet",
     # .text
     "describe",
     "describe_frame",
