@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
-.PHONY: demo test lint types coverage mutation bench clean
+.PHONY: demo test lint types coverage mutation sanitize build bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/aiotun demo $(DEMO_ARGS)
@@ -31,8 +31,26 @@ mutation: $(VENV)/.test
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
+# The C twin again, in place, after a change of speedups/*.c.
+build: $(VENV)/.test
+	$(BIN)/python setup.py --quiet build_ext --inplace --force
+
+# The tests of the C twin under AddressSanitizer and UndefinedBehaviorSanitizer. Python itself leaks at exit.
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1
+C_TESTS := tests/test_batch.py tests/linux/test_calls.py tests/linux/test_port.py tests/endpoint tests/packet/test_checksum.py
+sanitize: $(VENV)/.test
+	rm -rf build/sanitized
+	mkdir -p build/sanitized
+	cp -r aiotun speedups tests setup.py pyproject.toml README.md LICENSE build/sanitized
+	rm -f build/sanitized/aiotun/*.so
+	cd build/sanitized && CFLAGS="$(SANITIZERS)" $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
+	cd build/sanitized && env PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		$(abspath $(BIN))/python -m pytest -q -p no:cacheprovider $(C_TESTS) $(PYTEST_ARGS)
+
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/iterate.py
+	$(BIN)/python benchmarks/sending.py
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/fairness.py
 	$(BIN)/python benchmarks/importing.py
@@ -46,7 +64,7 @@ $(VENV)/.python:
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	touch $@
 
-$(VENV)/.demo: $(VENV)/.python pyproject.toml
+$(VENV)/.demo: $(VENV)/.python pyproject.toml setup.py $(wildcard speedups/*)
 	$(BIN)/python -m pip install --quiet --editable '.[cli,crypto,uvloop]'
 	touch $@
 
@@ -55,4 +73,4 @@ $(VENV)/.test: $(VENV)/.demo pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info benchmarks/build mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info aiotun/*.so benchmarks/build mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 import aiotun
-from aiotun import queueing
+from aiotun import queueing, speedups
 from aiotun.packet import IPv4, Protocol
 
 BATCH = 64
@@ -174,6 +174,7 @@ def main() -> None:
     given = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    print(f"C twin: {speedups.reason}" if speedups.active else f"Python alone: {speedups.reason}")
     speed(given.rounds, given.count, given.size)
     print(f"\n{INTERFACES} interfaces, endpoint, driver and queue, by tracemalloc")
     for kind in ("tun", "tap"):

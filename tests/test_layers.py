@@ -17,6 +17,9 @@ PACKAGE = TESTS.parent / "aiotun"
 FLOORS = {
     "_version": 0,
     "errors": 0,
+    "routing": 0,
+    "speedups": 0,
+    "batch": 1,
     "packet": 1,
     "offload": 2,
     "queueing": 2,

@@ -18,7 +18,9 @@ import pytest
 import aiotun
 
 # The command's room is a program, not a library; it says so itself.
-ROOMS = sorted({module.name for module in pkgutil.iter_modules(aiotun.__path__)} - {"_version", "__main__", "cli"})
+ROOMS = sorted(
+    {module.name for module in pkgutil.iter_modules(aiotun.__path__)} - {"_version", "_speedups", "__main__", "cli"}
+)
 
 # Third parties that a program pays for only when it uses what needs them.
 LATE = {"cryptography", "ctypes", "pyroute2", "rich", "scapy", "typer", "uvloop"}

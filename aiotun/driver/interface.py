@@ -21,7 +21,8 @@ from functools import cached_property
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import ClassVar
 
-from ..endpoint import Event, EventKind, InterfaceCounters
+from ..batch import longest
+from ..endpoint import AddressChange, Event, EventKind, InterfaceCounters
 from ..errors import DeviceDown, DeviceError, DeviceGone, PacketTooBig
 from ..pipeline import Path
 from ..queueing import Discipline, Fifo
@@ -188,7 +189,7 @@ class Interface(Telling):
             raise TypeError(f"{self.name}: an address is an ip_interface(), not {address!r}")
         if address not in self.addresses:
             self.addresses.append(address)
-            self.tell(Event(EventKind.ADDRESS, str(address)))
+            self.tell(Event(EventKind.ADDRESS, AddressChange(address, "usable")))
 
     def remove_address(self, address: InterfaceAddress) -> None:
         """
@@ -201,7 +202,7 @@ class Interface(Telling):
         if address not in self.addresses:
             raise DeviceError(f"{self.name}: the address {address} is not its own", errno.EADDRNOTAVAIL)
         self.addresses.remove(address)
-        self.tell(Event(EventKind.ADDRESS, str(address)))
+        self.tell(Event(EventKind.ADDRESS, AddressChange(address, "removed")))
 
     def purge_addresses(self) -> None:
         """Take every address away. Modelled on if_purgeaddrs_nolink()."""
@@ -242,7 +243,7 @@ class Interface(Telling):
 
     def oversize(self, batch: Sequence[bytes]) -> PacketTooBig | None:
         """Return the error for the first packet that is longer than the interface carries, or None."""
-        if max(map(len, batch), default=0) <= self.mtu + self.header:
+        if longest(batch) <= self.mtu + self.header:
             return None
         for packet in batch:
             if (size := self.layer3_size(packet)) > self.mtu:

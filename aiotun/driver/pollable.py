@@ -7,6 +7,7 @@ import socket
 import sys
 
 from ..endpoint import Readiness
+from ..endpoint.forking import abandon_in_child, close_copy
 
 __all__ = ["PolledReadiness", "Pollable"]
 
@@ -20,7 +21,7 @@ class Pollable:
     An eventfd on Linux, a socket pair elsewhere. Close-on-exec and non-blocking. Owns what it opens.
     """
 
-    __slots__ = ("_level", "_read", "_write")
+    __slots__ = ("__weakref__", "_level", "_read", "_write")
 
     def __init__(self, level: bool) -> None:
         if hasattr(os, "eventfd"):
@@ -29,6 +30,7 @@ class Pollable:
             self._read, self._write = _pair()
         self._level = False
         self.set(level)
+        abandon_in_child(self)
 
     def fileno(self) -> int:
         """Return the descriptor; -1 once closed."""
@@ -36,7 +38,7 @@ class Pollable:
 
     def set(self, level: bool) -> None:
         """Set the level; a system call only when it changes."""
-        if level == self._level:
+        if level == self._level or self._read == -1:
             return
         self._level = level
         if level:
@@ -48,6 +50,12 @@ class Pollable:
         """Close the descriptor. Idempotent."""
         for fd in {self._read, self._write} - {-1}:
             os.close(fd)
+        self._read = self._write = -1
+
+    def abandon(self) -> None:
+        """See Abandoning: a child that sets the level would set the parent's."""
+        for fd in {self._read, self._write}:
+            close_copy(fd)
         self._read = self._write = -1
 
 

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Sequence
 
 from ..errors import DeviceError
+from ..speedups import twin
 from .bpf import DLT
 from .debug import Debug
 from .device import Device
@@ -24,7 +25,8 @@ _FIRST = operator.itemgetter(0)
 _IP = frozenset(first for first in range(256) if first >> 4 in OF_VERSION)
 
 
-def all_ip(batch: Sequence[bytes]) -> bool:
+@twin
+def all_ip(batch: Sequence[bytes], /) -> bool:
     """Return whether every packet is IPv4 or IPv6, by its first byte."""
     # In C over the whole batch: 20 ns a packet where a loop that asks each takes 50.
     try:

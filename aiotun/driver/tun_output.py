@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from ..batch import nbytes
 from ..errors import UnsupportedFamily
 from ..pipeline import Batch, stage
 from ..queueing import prepend
@@ -103,7 +104,7 @@ class TunOutput(TunMode):
 
     def _count_output(self, batch: Batch) -> Batch:
         self.counts.opackets += len(batch)
-        self.counts.obytes += sum(map(len, batch))
+        self.counts.obytes += nbytes(batch)
         return batch
 
     def _start(self, batch: Batch) -> Batch:

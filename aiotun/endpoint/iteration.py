@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from ..errors import DeviceClosed
+from ..speedups import twin
 
 __all__ = ["BatchIterator", "PacketIterator"]
 
 
+@twin
 class PacketIterator:
     """
     ``async for packet in endpoint``: packets one by one, out of the batch that was read ahead.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, Self
 
+from ..batch import bounds
 from ..errors import DeviceError, PacketError, PacketTooBig, UnsupportedFamily
+from .device import Device
 from .endpoint import Endpoint, WhenDown
 from .port import Port
 
@@ -42,10 +44,23 @@ class _Interface(Endpoint):
     shortest: ClassVar[int]
     """A packet of this many bytes or more cannot be shorter than its header."""
 
+    @property
+    def device(self) -> Device:
+        """
+        The device behind the endpoint, to control: carrier, owner, queues, filters.
+
+        Raises:
+            DeviceError: If it is not one of the kernel's.
+            DeviceClosed: If the endpoint is closed.
+        """
+        return self._port.device
+
     @classmethod
     def from_fd(cls, fd: int, *, when_down: WhenDown = "wait") -> Self:
         """
         Adopt an open device: inherited, received over a unix socket, or opened by other code.
+
+        One queue of a multi-queue device is adopted like any other: so its queues are spread over processes.
 
         The endpoint owns *fd* from now on, sets it non-blocking and close-on-exec, and changes nothing
         else of the device. Does not wait.
@@ -63,17 +78,17 @@ class _Interface(Endpoint):
         Raise if a packet cannot be one, before any is written.
 
         The kernel takes almost anything: one byte, a lying length, more than the mtu, and loses it
-        without a word. Two passes in C over the sizes settle the usual case; the version nibble is
+        without a word. The shortest and the longest settle the usual case; the version nibble is
         left to the device, which does check it.
         """
         if not batch:
             return
-        if type(batch) not in (list, tuple) or set(map(type, batch)) != {bytes}:
+        sizes = bounds(batch)
+        if sizes is None:
             self._check_types(batch)
-        sizes = list(map(len, batch))
-        if max(sizes) > self._port.mtu + self.header:
+        if sizes is None or sizes[1] > self._port.mtu + self.header:
             self._port.refresh()  # it may have been raised since we last asked
-        elif min(sizes) >= self.shortest:
+        elif sizes[0] >= self.shortest:
             return
         for packet in batch:
             self._check_packet(packet)

@@ -14,6 +14,7 @@ import errno
 import math
 import time
 
+from ..batch import nbytes
 from ..errors import ConcurrencyError, DeviceGone, QueueFull, WouldBlock
 from .attachment import BATCH, Attachment
 from .iteration import BatchIterator, PacketIterator
@@ -103,12 +104,15 @@ class Receiving(Attachment):
         if self._held:
             await turn()
             return
-        with _OneReader(self):
+        self._begin()
+        try:
             self._check_alive()
             self._check_up()
             await self._port.readable.wait()
             if self.closed:
                 self._port.read_many(0)  # says so
+        finally:
+            self._receiving = False
 
     def __aiter__(self) -> PacketIterator:
         """Iterate over packets. A break or a cancel loses none: iterate again, and it goes on where it was."""
@@ -125,16 +129,19 @@ class Receiving(Attachment):
         elapsed = time.perf_counter() - self._served_at
         if elapsed > TIME_BUDGET:
             self._limit = max(1, int(self._limit * TIME_BUDGET / elapsed))
-        else:  # by doubling: a jump back to BATCH would let a slow consumer have every other batch whole
+        elif self._limit < BATCH:  # by doubling: a jump back would let a slow consumer have every other batch whole
             self._limit = min(BATCH, self._limit * 2)
         try:
-            self._held.extend(reversed(await self._read(self._limit)))
+            batch = await self._read(self._limit)
+            batch.reverse()  # it is ours; to extend by reversed(batch) takes twice as long
+            self._held.extend(batch)
         finally:
             self._served_at = time.perf_counter()
 
     async def _read(self, limit: int) -> list[bytes]:
         """Read a batch, waiting for it. After a short batch the device is empty: wait before trying it."""
-        with _OneReader(self):
+        self._begin()
+        try:
             if not self._drained:
                 await turn()
             while True:
@@ -148,6 +155,14 @@ class Receiving(Attachment):
                     self._drained = False
                 else:
                     await asyncio.sleep(BACK_OFF)
+        finally:
+            self._receiving = False
+
+    def _begin(self) -> None:
+        """Begin to receive: one reader, for as long as it may be waiting."""
+        if self._receiving:
+            raise ConcurrencyError(f"{self._port.name}: another task is already receiving")
+        self._receiving = True
 
     def _read_now(self, limit: int) -> list[bytes]:
         try:
@@ -161,26 +176,9 @@ class Receiving(Attachment):
             raise
         self._drained = len(batch) < limit
         self._taken_packets += len(batch)
-        self._taken_bytes += sum(map(len, batch))
+        self._taken_bytes += nbytes(batch)
         return batch
 
     def _take_held(self, limit: int) -> list[bytes]:
         held = self._held
         return [held.pop() for _ in range(min(limit, len(held)))]
-
-
-class _OneReader:
-    """The rule "one reader", held for as long as a task may be waiting."""
-
-    __slots__ = ("_endpoint",)
-
-    def __init__(self, endpoint: Receiving) -> None:
-        self._endpoint = endpoint
-
-    def __enter__(self) -> None:
-        if self._endpoint._receiving:
-            raise ConcurrencyError(f"{self._endpoint._port.name}: another task is already receiving")
-        self._endpoint._receiving = True
-
-    def __exit__(self, *_: object) -> None:
-        self._endpoint._receiving = False

@@ -11,11 +11,13 @@ of 0xffff verify differently over all-zero bytes, and in UDP 0 means "no checksu
 
 from __future__ import annotations
 
+from ..speedups import twin
 from .view import Buffer
 
 __all__ = ["checksum", "ones_sum", "pseudo_sum", "transport_checksum", "transport_checksum_ok", "update_checksum"]
 
 
+@twin
 def ones_sum(octets: Buffer, initial: int = 0) -> int:
     """
     Return the one's complement sum of the 16-bit words of *octets*, 0 to 0xffff.
@@ -27,7 +29,10 @@ def ones_sum(octets: Buffer, initial: int = 0) -> int:
     # 2**16 is 1 modulo 0xffff, so the big-endian integer made of all the words is congruent to
     # their sum: one conversion and one remainder, both loops in C. Against sum(struct.unpack()):
     # 1.8x at 20 bytes, 2.3x at 64, 4x at 1500, 4.5x at 64 KiB (CPython 3.11);
-    # array("I"), memoryview.cast("I") and halving the integer all lose or tie.
+    # array("I"), memoryview.cast("I") and halving the integer all lose or tie. The twin in C: 5x at 20
+    # bytes, 7x at 64, 42x at 1500, 83x at 64 KiB.
+    if initial < 0:
+        raise ValueError(f"initial is a sum, 0 or more, not {initial}")
     total = int.from_bytes(octets, "big")
     if len(octets) & 1:
         total <<= 8
@@ -35,6 +40,7 @@ def ones_sum(octets: Buffer, initial: int = 0) -> int:
     return total % 0xFFFF or (0xFFFF if total else 0)
 
 
+@twin
 def checksum(octets: Buffer, initial: int = 0) -> int:
     """
     Return the internet checksum of *octets*, 0 to 0xffff.
@@ -48,6 +54,8 @@ def checksum(octets: Buffer, initial: int = 0) -> int:
     RFC 1071 section 1.
     """
     # The body of ones_sum(), again: a call would cost 15% at 64 bytes.
+    if initial < 0:
+        raise ValueError(f"initial is a sum, 0 or more, not {initial}")
     total = int.from_bytes(octets, "big")
     if len(octets) & 1:
         total <<= 8

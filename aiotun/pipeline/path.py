@@ -18,6 +18,7 @@ from .statistics import PathStatistics, StageStatistics
 
 __all__ = ["Path"]
 
+BATCH = list, tuple  # not a union, which would be made anew for every stage
 REASONED = DeviceError, PacketError
 """The errors whose ``reason`` is one word of ours."""
 
@@ -92,25 +93,24 @@ class Path:
         if isinstance(batch, bytes):
             raise TypeError(f"{self.name}: a batch is a list of packets, not one packet, {batch!r}")
         batch = list(batch)  # the stages may change theirs, never the caller's
+        entered = len(batch)
         for node in self._nodes:
-            entered = len(batch)
             if not entered:
                 return batch
             node.entered += entered
+            stage = node.stage  # by itself, or CPython 3.11 looks for a method of that name at each call
             try:
-                batch = node.stage(batch)
-                if node.foreign and not isinstance(batch, list | tuple):
+                batch = stage(batch)
+                if type(batch) is not list and node.foreign and not isinstance(batch, BATCH):
                     self._refuse(node, batch)
             except BaseException as error:
                 self._lost(node, error.reason if isinstance(error, REASONED) else node.name, entered, raised=True)
                 raise
             left = len(batch)
-            if left < entered:
-                self._lost(node, getattr(node.stage, "reason", node.name), entered - left)
-            elif left > entered:
-                node.created += left - entered
-                self._created += left - entered
-        self._left += len(batch)
+            if left != entered:
+                self._changed(node, entered, left)
+                entered = left
+        self._left += entered
         return batch
 
     def __repr__(self) -> str:
@@ -210,6 +210,13 @@ class Path:
         if isinstance(result, Coroutine):
             result.close()  # it would warn that nobody awaited it
         raise TypeError(f"{self.name}: stage {node.name!r} returned {result!r}, not a list of packets")
+
+    def _changed(self, node: _Node, entered: int, left: int) -> None:
+        if left < entered:
+            self._lost(node, getattr(node.stage, "reason", node.name), entered - left)
+        else:
+            node.created += left - entered
+            self._created += left - entered
 
     def _lost(self, node: _Node, reason: str, count: int, *, raised: bool = False) -> None:
         if node.dropped is None:

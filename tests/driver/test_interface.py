@@ -11,7 +11,7 @@ import pytest
 
 from aiotun.driver import Flags, Interface
 from aiotun.driver.interface import IF_MINMTU, IFQ_MAXLEN
-from aiotun.endpoint import Event, EventKind
+from aiotun.endpoint import AddressChange, Event, EventKind
 from aiotun.errors import DeviceDown, DeviceError, DeviceGone, PacketTooBig
 from aiotun.pipeline import Batch
 from aiotun.queueing import Discipline, Fifo, Priority, TokenBucket
@@ -158,7 +158,8 @@ def test_addresses_are_told() -> None:
     made.add_address(ADDRESS)
     made.add_address(ADDRESS)
     made.remove_address(ADDRESS)
-    assert listener.told == [Event(EventKind.ADDRESS, "10.0.0.1/24")] * 2
+    changes = [AddressChange(ADDRESS, "usable"), AddressChange(ADDRESS, "removed")]
+    assert listener.told == [Event(EventKind.ADDRESS, change) for change in changes]
 
 
 def test_an_address_that_is_not_there() -> None:
@@ -177,7 +178,8 @@ def test_purging_addresses() -> None:
     made.add_address(ip_interface("fd00::1/64"))
     made.listen(listener)
     made.purge_addresses()
-    assert (made.addresses, [event.value for event in listener.told]) == ([], ["10.0.0.1/24", "fd00::1/64"])
+    changes = [AddressChange(address, "removed") for address in (ADDRESS, ip_interface("fd00::1/64"))]
+    assert (made.addresses, [event.value for event in listener.told]) == ([], changes)
 
 
 def test_the_drivers_constants() -> None:
