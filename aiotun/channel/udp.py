@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..endpoint import Endpoint, Event, EventKind, FdReadiness, InterfaceCounters, Port
+from ..endpoint.forking import abandon_in_child, close_copy
 from ..errors import DeviceError, device_error
 
 __all__ = ["UdpChannel", "UdpPort"]
@@ -100,6 +101,7 @@ class UdpPort(Port):
         self._dropped: Counter[str] = Counter()
         self._overflow = 0
         self._segment_limit = self.mtu if _can_segment(sock) else 0
+        abandon_in_child(self)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -181,6 +183,10 @@ class UdpPort(Port):
     def close_now(self) -> None:
         self.disarm()
         self._socket.close()
+
+    def abandon(self) -> None:
+        """See Abandoning."""
+        close_copy(self._socket.detach())
 
     def detach(self) -> int:
         self.disarm()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import weakref
 from collections import Counter
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, ParamSpec
 
-from ..errors import DeviceDown, DeviceGone
+from ..errors import DeviceClosed, DeviceDown, DeviceError, DeviceGone
 from .events import Event, EventKind, EventStream
+from .loops import running_elsewhere, running_loop
 from .port import Capabilities, ClosedPort, Port
 
 __all__ = ["BATCH", "Attachment"]
+
+P = ParamSpec("P")
 
 BATCH = 64
 """Packets that go one way before the loop gets a turn, at most."""
@@ -40,14 +46,14 @@ class Attachment:
         "_streams",
         "_taken_bytes",
         "_taken_packets",
-        "_watching",
+        "_watched_in",
     )
 
     def __init__(self, port: Port, *, raise_down: bool) -> None:
         self._port = port
         self._raise_down = raise_down
         self._deleted = False
-        self._watching = False
+        self._watched_in: asyncio.AbstractEventLoop | None = None  # the loop that hears of changes
         # Both made when first needed: empty they would be a quarter of what an endpoint takes.
         self._streams: weakref.WeakSet[EventStream] | None = None
         self._dropped: Counter[str] | None = None
@@ -99,8 +105,10 @@ class Attachment:
 
         Call it in the event loop. Streams are independent of each other and end with the endpoint.
         """
-        stream = EventStream(self._port.name)
+        stream = EventStream(self._port.name, watch=_weakly(self._watch))
         if self.closed:
+            with contextlib.suppress(DeviceClosed):
+                self._port.watch(stream.publish)  # a forked child's says whose it is
             stream.end()
         elif self._deleted:
             stream.publish(Event(EventKind.GONE))
@@ -116,7 +124,7 @@ class Attachment:
     def _check_up(self) -> None:
         """Raise DeviceDown if that is what the owner asked for."""
         if self._raise_down:
-            self._watch()
+            self._try_to_watch()
             if not self._port.is_up():
                 raise DeviceDown(f"{self._port.name}: the interface is down")
 
@@ -131,21 +139,37 @@ class Attachment:
                 self._dropped = Counter()
             self._dropped[reason] += count
 
+    def _check_here(self, doing: str) -> None:
+        """Raise RuntimeError if the endpoint is used in an event loop of another thread, which only that may touch."""
+        if self._used_elsewhere() is not None:
+            raise RuntimeError(f"{self._port.name}: cannot {doing} here, it is used in another thread's event loop")
+
+    def _used_elsewhere(self) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop that the endpoint is used in, if that runs in another thread."""
+        for loop in (self._port.readable.loop, self._port.writable.loop, self._watched_in):
+            if running_elsewhere(loop):
+                return loop
+        return None
+
     def _watch(self) -> None:
-        """Hear of changes from now on; weakly, so that a forgotten endpoint is still collected."""
-        if not self._watching and not self._deleted:
-            heard = weakref.WeakMethod(self._tell)
+        """Hear of changes from now on, in this loop."""
+        loop = asyncio.get_running_loop()
+        if loop is self._watched_in or self._deleted:
+            return
+        self._check_here("watch the interface")
+        self._port.watch(_weakly(self._tell))
+        self._watched_in = loop
 
-            def tell(event: Event) -> None:
-                method = heard()
-                if method is not None:
-                    method(event)
-
-            self._port.watch(tell)
-            self._watching = True
+    def _try_to_watch(self) -> None:
+        """Watch if there is a loop to hear in, and the system lets us; who is told nothing has to ask."""
+        if running_loop() is not None:
+            with contextlib.suppress(DeviceError):
+                self._watch()
 
     def _tell(self, event: Event) -> None:
         """Take note of a change of the interface."""
+        if event.kind in (EventKind.MTU, EventKind.RENAMED):
+            self._port.refresh()  # a lower mtu is for the next send() to know
         for stream in self._streams or ():
             stream.publish(event)
         if event.kind is EventKind.DOWN and self._raise_down:
@@ -155,7 +179,10 @@ class Attachment:
 
     def _gone(self) -> None:
         """Leave the loop before anybody hears of it: a deleted device polls ready for ever."""
-        port = self._port
+        port, elsewhere = self._port, self._used_elsewhere()
+        if elsewhere is not None:
+            elsewhere.call_soon_threadsafe(self._gone)
+            return
         port.disarm()
         self._deleted = True
         self._drained = False
@@ -164,3 +191,15 @@ class Attachment:
         for stream in self._streams or ():
             stream.publish(Event(EventKind.GONE))
         self._streams = None
+
+
+def _weakly(method: Callable[P, None]) -> Callable[P, None]:
+    """Return a function that calls *method* while its object lives: a forgotten endpoint is still collected."""
+    weak = weakref.WeakMethod(method)
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        alive = weak()
+        if alive is not None:
+            alive(*args, **kwargs)
+
+    return call

@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from ..errors import DeviceError
 from .attachment import BATCH
+from .forking import ForkedPort, call_in_child
 from .port import ClosedPort, Port
 from .receiving import Receiving
 from .sending import Sending
@@ -30,7 +31,8 @@ class Endpoint(Receiving, Sending):
     One end of a network interface, or of anything else that carries whole packets.
 
     Open one with ``open_tun()`` or ``open_tap()`` of a host. One task may receive while another sends.
-    The endpoint owns its device: aclose(), or leaving ``async with``, frees it.
+    The endpoint owns its device: aclose(), or leaving ``async with``, frees it. It is of the event loop that
+    first waits in it, until that loop ends, and of the process that opened it: a forked child cannot use it.
     """
 
     __slots__ = ("_closed",)
@@ -40,6 +42,7 @@ class Endpoint(Receiving, Sending):
             raise ValueError(f'when_down is "wait" or "raise", not {when_down!r}')
         super().__init__(port, raise_down=when_down == "raise")
         self._closed: asyncio.Future[None] | None = None
+        call_in_child(self, Endpoint._abandon)
 
     def statistics(self) -> Statistics:
         """Return what was counted so far. May ask the kernel for its counters; never waits."""
@@ -61,8 +64,12 @@ class Endpoint(Receiving, Sending):
         DeviceClosed, so end your tasks first where that would be an error. When this returns, no file
         descriptor, task or callback is left and the name can be opened again; statistics() keeps the
         last figures. Idempotent; if cancelled, everything is freed first.
+
+        Raises:
+            RuntimeError: If it is used in the event loop of another thread, and that runs still.
         """
         if not self.closed:
+            self._check_here("close it")
             loop = asyncio.get_running_loop()
             self._discard()
             closed = ClosedPort(self._port)
@@ -85,7 +92,9 @@ class Endpoint(Receiving, Sending):
 
         Raises:
             DeviceClosed: If the endpoint is closed.
+            RuntimeError: If it is used in the event loop of another thread, and that runs still.
         """
+        self._check_here("give it away")
         closed = ClosedPort(self._port)  # while the descriptor can still be asked
         fd = self._port.detach()
         self._retire(closed)
@@ -105,7 +114,23 @@ class Endpoint(Receiving, Sending):
             try:
                 warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
             finally:  # a warning may be an error
-                port.close_now()
+                self._free(port)
+
+    def _abandon(self) -> None:
+        """Be unusable, in a forked child; the descriptors are closed by who opened them."""
+        if not self.closed:
+            self._port = ForkedPort(self._port)
+            self._held.clear()  # the parent has these packets
+            self._receiving = False
+        self._watched_in = self._closed = None
+
+    def _free(self, port: Port) -> None:
+        """Close what nobody will: a loop of another thread, if that is where it is used, by itself."""
+        elsewhere = self._used_elsewhere()
+        if elsewhere is None:
+            port.close_now()
+        else:
+            elsewhere.call_soon_threadsafe(port.close_now)
 
     def _discard(self) -> None:
         """Drop and count what nobody will receive: what was read ahead, and what the device still has queued."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ConcurrencyError
+from .loops import running_elsewhere
 from .turn import turn
 
 __all__ = ["FdReadiness", "Readiness"]
@@ -45,6 +46,11 @@ class Readiness:
         """Whether a task is waiting now."""
         return self._waiting
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop of the last wait: no other may wait while it runs."""
+        return self._loop
+
     async def wait(self) -> None:
         """
         Wait until the level is set, or wake() is called; the loop always gets at least one turn.
@@ -53,7 +59,7 @@ class Readiness:
 
         Raises:
             ConcurrencyError: If another task is waiting already.
-            RuntimeError: If the endpoint belongs to another event loop.
+            RuntimeError: If the last wait was in the event loop of another thread, and that runs still.
         """
         if self._waiting:
             raise ConcurrencyError(f"another task is already {self.what}")
@@ -83,8 +89,9 @@ class Readiness:
 
     def wake(self) -> None:
         """Release the waiter, if there is one, to look again; the level stays as it is."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done() and not waiter.get_loop().is_closed():
+            waiter.set_result(None)
 
     def disarm(self) -> None:
         """Stop watching: nothing of the event loop refers to this object afterwards."""
@@ -93,11 +100,14 @@ class Readiness:
         """Start watching, where the level is not told by a driver."""
 
     def _bind(self) -> asyncio.AbstractEventLoop:
-        """Return the running loop; the first loop that waits is the one this object belongs to."""
+        """Return the running loop, which this object belongs to from now on; the one before is left."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            if self._loop is not None and not self._loop.is_closed():
-                raise RuntimeError(f"a task of another event loop was already {self.what}")
+            if running_elsewhere(self._loop):
+                raise RuntimeError(
+                    f"a task of another thread's event loop was already {self.what}; go on there, or end that loop"
+                )
+            self.disarm()
             self._loop = loop
         return loop
 

@@ -39,6 +39,7 @@ class Sending(Attachment):
             PacketError: If it is shorter than its header.
             UnsupportedFamily: If it is neither IPv4 nor IPv6 (tun).
             ConcurrencyError: If another task waits for room.
+            RuntimeError: If it has to wait for room, and another thread's event loop did so before and runs still.
 
         Modelled on tunwrite() in DragonFly sys/net/tun/if_tun.c and tap_dev_write() in NetBSD sys/net/if_tap.c.
         """
@@ -118,7 +119,7 @@ class Sending(Attachment):
     # --- inside -----------------------------------------------------------------------------------
 
     async def _wait_for_room(self) -> None:
-        self._watch()  # a kernel device that is deleted while it is down wakes readers only
+        self._try_to_watch()  # a kernel device that is deleted while it is down wakes readers only
         self._check_alive()
         await self._port.writable.wait()
         self._check_alive()

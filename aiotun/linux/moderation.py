@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 
 from ..endpoint import FdReadiness
+from ..endpoint.forking import abandon_in_child, close_copy
 
 __all__ = ["ModeratedReadiness"]
 
@@ -67,14 +68,10 @@ class ModeratedReadiness(FdReadiness):
             timer.start(PAUSE)
 
     def _timer_for_pause(self) -> Timer | None:
-        """Return this loop's timer, made when first needed; None if there is no descriptor to be had for one."""
-        loop = asyncio.get_running_loop()
-        if self._timer is not None and self._timer.loop is not loop:
-            self._timer.close()
-            self._timer = None
+        """Return the timer, made when first needed in this loop; None if there is no descriptor to be had for one."""
         if self._timer is None:
             with contextlib.suppress(OSError):
-                self._timer = Timer(loop, self.wake)
+                self._timer = Timer(asyncio.get_running_loop(), self.wake)
         return self._timer
 
 
@@ -92,6 +89,7 @@ class Timer:
         self.loop = loop
         self._fired = fired
         loop.add_reader(self._fd, self._expired)
+        abandon_in_child(self)
 
     def start(self, nanoseconds: int) -> None:
         """Fire once, so many nanoseconds from now."""
@@ -102,7 +100,12 @@ class Timer:
         """Leave the loop and close the descriptor; in this order, or the number's next owner goes unheard."""
         if not self.loop.is_closed():
             self.loop.remove_reader(self._fd)
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        os.close(fd)
+
+    def abandon(self) -> None:
+        """See Abandoning."""
+        close_copy(self._fd)
 
     def _expired(self) -> None:
         with contextlib.suppress(BlockingIOError):  # started anew since the loop saw it expire
