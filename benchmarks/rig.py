@@ -56,13 +56,14 @@ class Lab:
         self._namespaces: list[str] = []
         self._children: list[subprocess.Popen[str]] = []
 
-    def tun(self, label: str, address: str, mtu: int = 1500) -> str:
+    def tun(self, label: str, address: str, mtu: int = 1500, *, multi_queue: bool = False) -> str:
         """Make a namespace with a tun that has *address*; return it as ``NAMESPACE/NAME``."""
         namespace = f"aiotun-bench-{os.getpid()}-{label}"
         _ip("netns", "add", namespace)
         self._namespaces.append(namespace)
         _ip("netns", "exec", namespace, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
-        _ip("netns", "exec", namespace, "ip", "tuntap", "add", "tun0", "mode", "tun")
+        queues = ["multi_queue"] if multi_queue else []
+        _ip("netns", "exec", namespace, "ip", "tuntap", "add", "tun0", "mode", "tun", "user", "root", *queues)
         _ip("-n", namespace, "address", "add", address, "dev", "tun0")
         _ip("-n", namespace, "link", "set", "tun0", "up", "mtu", str(mtu), "txqueuelen", str(QUEUE_LENGTH))
         return f"{namespace}/tun0"
@@ -82,9 +83,9 @@ class Lab:
         _favour(child)
         return child
 
-    def measured(self, command: Sequence[str]) -> subprocess.Popen[str]:
+    def measured(self, command: Sequence[str], cpu: int = MEASURED_CPU) -> subprocess.Popen[str]:
         """Start a program to be measured, and return once it says that it is ready for traffic."""
-        child = self.start(command, MEASURED_CPU)
+        child = self.start(command, cpu)
         if _line(child) != "ready":
             raise RuntimeError(f"{' '.join(command)} did not become ready")
         return child

@@ -5,13 +5,20 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from itertools import repeat
+from typing import NoReturn, TypeVar
 
-from ..endpoint import Capabilities, Event, EventKind, FdReadiness, InterfaceCounters, Port
-from ..errors import DeviceError, DeviceGone, QueueFull, UnsupportedFamily, device_error
+from ..endpoint import Event, EventKind, FdReadiness, InterfaceCounters, Port
+from ..errors import DeviceError, DeviceGone, QueueDetached, QueueFull, UnsupportedFamily, device_error
+from .calls import Read, Write, read_batch, reading_by, write_batch, writing_by
+from .capabilities import device_capabilities, kernel_features
 from .constants import IFF_TUN, IFF_UP, flag_names
+from .device import KernelDevice
 from .moderation import ModeratedReadiness
 from .monitor import Monitor
+from .origin import Origin
+from .probing import known_probe
+from .sharing import SharedTransaction
+from .transaction import Transaction
 from .tunfile import TunFile
 from .worker import in_thread
 
@@ -24,8 +31,10 @@ Bytes offered to every read: the largest IP packet, an Ethernet header and two V
 A shorter buffer loses the packet's tail without a word, and the mtu can be raised at any time.
 """
 
-Read = Callable[[int, int], bytes]
-Write = Callable[[int, bytes], int]
+TRY_AGAIN = (0, errno.EAGAIN, errno.EINTR)
+"""What ends a batch of writes without a refusal; a signal may do so once a packet is written."""
+
+T = TypeVar("T")
 
 
 class KernelPort(Port):
@@ -37,44 +46,62 @@ class KernelPort(Port):
 
     def __init__(self, file: TunFile, *, read: Read = os.read, write: Write = os.write) -> None:
         self._file = file
-        self._read = read
-        self._write = write
+        self._read_batch = read_batch if read is os.read else reading_by(read)
+        self._write_batch = write_batch if write is os.write else writing_by(write)
+        self._lost = 0
         self._monitor: Monitor | None = None
+        self.transaction: Transaction | SharedTransaction | None = None
+        """What is to be undone when the device is closed; it stays as it is if the descriptor is detached."""
         self.name, self.mtu = "", 0
         self.refresh()
-        self.capabilities = Capabilities(asked=flag_names(file.asked), granted=flag_names(file.granted))
+        self.capabilities = device_capabilities(
+            asked=flag_names(file.asked),
+            granted=flag_names(file.granted),
+            features=kernel_features(file.fd),
+            probe=known_probe(),
+        )
         self.readable: ModeratedReadiness = ModeratedReadiness(f"receiving from {self.name}", file.fd)
         self.writable = FdReadiness(f"sending to {self.name}", file.fd, writing=True)
+        if file.detached:  # by who gave it to us
+            self.set_detached(True)
+
+    @property
+    def found(self) -> bool:
+        """Whether the interface was there before."""
+        return self._file.found
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the interface outlives the port."""
+        return self._file.persistent
+
+    def in_origin(self, function: Callable[[Origin], T]) -> T:
+        """Call *function* with the interface's namespace; blocks as long as that takes."""
+        return self._file.in_origin(function)
 
     def fileno(self) -> int:
         return self._file.fd
 
     def read_many(self, limit: int) -> list[bytes]:
-        packets: list[bytes] = []
-        try:
-            # extend() keeps what it got before the exception that ends it, and loops in C: 4-5 % over a for loop.
-            packets.extend(map(self._read, repeat(self._file.fd, limit), repeat(READ_SIZE)))
-        except BlockingIOError:
+        if self._lost:
+            self._tell_lost()
+        packets, ended, self._lost = self._read_batch(self._file.fd, limit, READ_SIZE)
+        if ended == errno.EAGAIN:
             self.readable.emptied(len(packets))
-        except MemoryError as error:
-            if not packets:
-                raise QueueFull(f"{self.name}: no memory for a packet") from error
-        except OSError as error:
-            if not packets:  # otherwise it comes again at the next call, after what was read is safe
-                raise self._error(error, "receive") from error
+        elif ended and not packets:  # otherwise it comes again at the next call, after what was read is safe
+            if ended == errno.ENOMEM:
+                self._tell_lost()
+            raise self._error(_os_error(ended), "receive")
         return packets
 
     def write_many(self, batch: Sequence[bytes]) -> int:
-        written: list[int] = []
-        try:
-            written.extend(map(self._write, repeat(self._file.fd), batch))
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            raise self._refused(error, batch[len(written)], len(written)) from error
-        if written != list(map(len, batch[: len(written)])):
-            raise DeviceError(f"{self.name}: the kernel took a part of a packet", errno.EPROTO)
-        return len(written)
+        written, ended = self._write_batch(self._file.fd, batch)
+        if ended == errno.EPROTO:
+            raise DeviceError(f"{self.name}: the kernel took a part of a packet", ended)
+        if ended not in TRY_AGAIN:
+            error = _os_error(ended)
+            raise self._refused(error, batch[written], written) from error
+        return written
 
     def is_up(self) -> bool:
         try:
@@ -97,6 +124,8 @@ class KernelPort(Port):
             link = self._file.query()
         except OSError:
             return None
+        if not link.counted:
+            return None
         dropped = {"kernel_queue_full": link.tx_dropped, "kernel_input": link.rx_dropped}
         return InterfaceCounters(
             ipackets=link.rx_packets,
@@ -106,9 +135,24 @@ class KernelPort(Port):
             dropped={reason: count for reason, count in dropped.items() if count},
         )
 
+    @property
+    def device(self) -> KernelDevice:
+        return KernelDevice(self, self._file)
+
+    def set_detached(self, detached: bool) -> None:
+        """Refuse to write, or no longer: the kernel takes packets from a queue that is out of service."""
+        self._file.detached = detached
+        if detached:
+            self.write_many = self._refuse_detached  # type: ignore[method-assign]
+        else:
+            vars(self).pop("write_many", None)
+
     def watch(self, tell: Callable[[Event], None]) -> None:
         try:
-            self._monitor = Monitor(self._file, tell)
+            if self._monitor is None:
+                self._monitor = Monitor(self._file, tell)
+            else:
+                self._monitor.follow(tell)
         except OSError as error:
             if self._file.alive():
                 raise self._error(error, "watch the interface") from error
@@ -124,17 +168,32 @@ class KernelPort(Port):
     async def aclose(self) -> None:
         self.disarm()
         try:
-            await in_thread(self._file.close)
+            await in_thread(self._end)
         except RuntimeError:  # no thread to be had: better late in the loop than never
-            self._file.close()
+            self._end()
 
     def close_now(self) -> None:
         self.disarm()
-        self._file.close()
+        self._end()
 
     def detach(self) -> int:
         self.disarm()
+        if self.transaction is not None:
+            self.transaction.keep()
+            self.transaction = None
         return self._file.detach()
+
+    def _end(self) -> None:
+        """Undo what outlives the device, and close it."""
+        try:
+            if self.transaction is not None:
+                self.transaction.end()
+        finally:
+            self._file.close()
+
+    def _refuse_detached(self, batch: Sequence[bytes]) -> NoReturn:
+        """Stand for write_many() while the queue is detached, so that no write has to ask whether it is."""
+        raise QueueDetached(f"{self.name}: the queue is detached")
 
     def _error(self, error: OSError, doing: str) -> DeviceError:
         """Return what a failed system call means for this device."""
@@ -142,6 +201,11 @@ class KernelPort(Port):
         if isinstance(translated, DeviceGone):
             return DeviceGone(f"{self.name}: the interface was deleted", error.errno)
         return device_error(error, f"{self.name}: cannot {doing}: {error.strerror}")
+
+    def _tell_lost(self) -> NoReturn:
+        """Say that there was no memory for a packet; once for each that had been read by then."""
+        self._lost = max(0, self._lost - 1)
+        raise QueueFull(f"{self.name}: no memory for a packet")
 
     def _refused(self, error: OSError, packet: bytes, sent: int) -> DeviceError:
         if error.errno == errno.EIO:
@@ -154,3 +218,7 @@ class KernelPort(Port):
             translated = self._error(error, "send")
         translated.sent = sent
         return translated
+
+
+def _os_error(code: int) -> OSError:
+    return OSError(code, os.strerror(code))

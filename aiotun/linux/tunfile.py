@@ -13,16 +13,18 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable
-from typing import Literal, NoReturn, TypeVar
+from typing import Literal, TypeVar
 
+from ..endpoint.forking import abandon_in_child, close_copy
 from ..endpoint.names import check_name
-from ..errors import DeviceBusy, DeviceError, device_error
+from ..errors import DeviceError, DeviceGone, device_error
 from .constants import (
-    CLONE_DEVICE,
+    IFF_DETACH_QUEUE,
     IFF_NO_PI,
     IFF_PERSIST,
     IFF_TAP,
     IFF_TUN,
+    IFF_VNET_HDR,
     IFREQ,
     TUNGETDEVNETNS,
     TUNGETIFF,
@@ -30,15 +32,21 @@ from .constants import (
     TUNSETOFFLOAD,
     flag_names,
 )
-from .holders import holders
+from .denials import explain_attach, explain_open
+from .ifioctl import open_netlink_if_any, query_by_ioctl
 from .namespace import in_namespace
 from .origin import HERE, MakeSocket, Origin
 from .rtnetlink import Link, open_netlink, query_link
+from .terms import Terms
+from .tuninfo import TunInfo
 
-__all__ = ["Kind", "TunFile", "adopt_device", "open_device"]
+__all__ = ["Kind", "TunFile", "adopt_device", "another_queue", "open_device"]
 
 Kind = Literal["tun", "tap"]
 KIND_FLAGS: dict[Kind, int] = {"tun": IFF_TUN, "tap": IFF_TAP}
+
+FRAMING = IFF_TUN | IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
+"""The flags that say what stands in front of a packet: otherwise than asked for, it would be taken for the packet."""
 
 T = TypeVar("T")
 
@@ -53,13 +61,23 @@ class TunFile:
         self._origin = origin
         self.granted = 0
         """The flags the kernel reported when the device was opened."""
+        self.info: TunInfo | None = None
+        """What the driver told of the interface when the device was opened; None if it could not be asked."""
+        self.detached = False
+        """Whether the queue is detached: nothing comes out of it, and nothing shall go in."""
         self._netlink: socket.socket | None = None
         self._index = 0
+        abandon_in_child(self)
 
     @property
     def persistent(self) -> bool:
-        """Whether the interface outlives this descriptor; it was there before, then."""
+        """Whether the interface was there before, and outlives this descriptor."""
         return bool(self.granted & IFF_PERSIST)
+
+    @property
+    def found(self) -> bool:
+        """Whether the interface was there before: persistent, or held by who has other queues of it."""
+        return self.persistent or (self.info is not None and self.info.queues > 1)
 
     def interface(self) -> tuple[str, int]:
         """
@@ -88,10 +106,17 @@ class TunFile:
         The tun keeps the namespace it was opened in alive in any case; one it is moved to must not
         be kept alive by us, or its deletion would not delete the device.
         """
-        name, self.granted = self.interface()
-        self._netlink = open_netlink(self._origin.make_socket)
-        with contextlib.suppress(OSError):  # it is elsewhere, if it was adopted
-            self._index = query_link(self._netlink, name).index
+        name, flags = self.interface()
+        self._netlink = open_netlink_if_any(self._origin.make_socket)
+        if self._netlink is not None:
+            with contextlib.suppress(OSError):  # it is elsewhere, if it was adopted
+                self._index = query_link(self._netlink, name).index
+        with contextlib.suppress(OSError):  # it is where we may not look
+            self.info = self.query().tun
+        if self.info is not None and self.info.packet_information:
+            # IFF_NOFILTER, which every descriptor without a socket filter has, is the same bit.
+            flags &= ~IFF_NO_PI
+        self.granted, self.detached = flags & ~IFF_DETACH_QUEUE, bool(flags & IFF_DETACH_QUEUE)
 
     def query(self) -> Link:
         """
@@ -101,7 +126,8 @@ class TunFile:
             OSError: If it is gone, or moved where this process may not follow.
         """
         name, _ = self.interface()
-        assert self._netlink is not None  # settle() opened it
+        if self._netlink is None:
+            return self.in_namespace(lambda make: query_by_ioctl(make, name))
         try:
             link = query_link(self._netlink, name)
             if link.index == self._index:
@@ -112,19 +138,23 @@ class TunFile:
         return self.in_namespace(lambda make: _query_once(make, name))
 
     def in_namespace(self, function: Callable[[MakeSocket], T]) -> T:
+        """Call *function* with what makes sockets in the interface's namespace; as in_origin()."""
+        return self.in_origin(lambda origin: function(origin.make_socket))
+
+    def in_origin(self, function: Callable[[Origin], T]) -> T:
         """
-        Call *function* with what makes sockets in the interface's namespace.
+        Call *function* with the interface's namespace.
 
         Without CAP_NET_ADMIN nobody may ask which one that is: then where it was opened, and is if nobody moved it.
         """
         try:
             fd = fcntl.ioctl(self.fd, TUNGETDEVNETNS)
         except OSError:
-            return function(self._origin.make_socket)
+            return function(self._origin)
         try:
             if self._origin.holds(fd):
-                return function(self._origin.make_socket)
-            return in_namespace(fd, lambda: function(socket.socket))
+                return function(self._origin)
+            return in_namespace(fd, lambda: function(HERE))
         finally:
             os.close(fd)
 
@@ -137,6 +167,12 @@ class TunFile:
         if fd != -1:
             os.close(fd)
 
+    def abandon(self) -> None:
+        """See Abandoning."""
+        fd, self.fd = self.fd, -1
+        self.close()
+        close_copy(fd)
+
     def detach(self) -> int:
         """Return the descriptor, which is the caller's from now on."""
         fd, self.fd = self.fd, -1
@@ -144,9 +180,9 @@ class TunFile:
         return fd
 
 
-def open_device(kind: Kind, name: str, origin: Origin = HERE) -> TunFile:
+def open_device(kind: Kind, name: str, origin: Origin = HERE, terms: Terms | None = None) -> TunFile:
     """
-    Open *name* as a tun or a tap of *origin*, making it if it is not there.
+    Open *name* as a tun or a tap of *origin*, making it if it is not there; of several queues, the first.
 
     Blocks while the kernel creates the interface. Close-on-exec and non-blocking, no packet information
     header, no offloads: every read is one plain packet.
@@ -156,14 +192,38 @@ def open_device(kind: Kind, name: str, origin: Origin = HERE) -> TunFile:
         PermissionError, DeviceBusy, DeviceError: With the reason, and what to do about it.
     """
     check_name(name)
+    flags = KIND_FLAGS[kind] | IFF_NO_PI | (0 if terms is None else terms.flags)
+    return _attach(kind, name, flags, origin)
+
+
+def another_queue(first: TunFile, kind: Kind) -> TunFile:
+    """
+    Open one more queue of the device that *first* is a queue of, with the same flags.
+
+    Raises:
+        DeviceError: If it has as many as it can have.
+        DeviceGone: If it was deleted meanwhile, or renamed.
+    """
+    name, _ = first.interface()
+    file = _attach(kind, name, first.asked, first._origin)
+    if file._index != first._index:  # the name was free again, and the kernel has made a new device
+        file.close()
+        raise DeviceGone(f"{name}: was deleted or renamed while its queues were opened")
+    return file
+
+
+def _attach(kind: Kind, name: str, flags: int, origin: Origin) -> TunFile:
     with contextlib.ExitStack() as undo:
-        fd = _open_clone_device(origin)
-        file = TunFile(fd, KIND_FLAGS[kind] | IFF_NO_PI, origin)
+        try:
+            fd = origin.open_clone_device()
+        except OSError as error:
+            explain_open(error)
+        file = TunFile(fd, flags, origin)
         undo.callback(file.close)
         try:
-            fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(name.encode(), file.asked))
+            fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(name.encode("utf-8", "surrogateescape"), flags))
         except OSError as error:
-            _explain(error, kind, name, origin)
+            explain_attach(error, kind, name, flags, origin)
         _settle(file)
         undo.pop_all()
     return file
@@ -171,7 +231,7 @@ def open_device(kind: Kind, name: str, origin: Origin = HERE) -> TunFile:
 
 def adopt_device(fd: int, kind: Kind) -> TunFile:
     """
-    Take over an open descriptor; see Tun.from_fd().
+    Take over an open descriptor, one of several queues as well; see Tun.from_fd().
 
     Raises:
         DeviceError: If it is not a *kind* with plain packets on it; the caller keeps it.
@@ -191,9 +251,7 @@ def _settle(file: TunFile) -> None:
     """Read back what was granted, and forget offloads that an earlier holder left switched on."""
     file.settle()
     name, _ = file.interface()
-    missing = file.asked & ~file.granted
-    unwanted = file.granted & ~file.asked & ~IFF_PERSIST
-    if missing or unwanted:
+    if (file.asked ^ file.granted) & FRAMING:
         raise DeviceError(
             f"{name}: asked for {_list(file.asked)}, but the device is {_list(file.granted)}; "
             f"an earlier holder opened it otherwise, and the kernel does not change it",
@@ -210,59 +268,3 @@ def _query_once(make: MakeSocket, name: str) -> Link:
 
 def _list(flags: int) -> str:
     return " ".join(sorted(flag_names(flags)))
-
-
-def _open_clone_device(origin: Origin) -> int:
-    try:
-        return origin.open_clone_device()
-    except OSError as error:
-        remedy = OPEN_REMEDIES.get(error.errno or 0)
-        if remedy is None:
-            raise
-        message = f"cannot open {CLONE_DEVICE}: {remedy}"
-        if isinstance(error, PermissionError):
-            raise PermissionError(error.errno, message) from error
-        raise device_error(error, message) from error
-
-
-OPEN_REMEDIES = {
-    errno.ENOENT: "there is none; `modprobe tun`, or give the container the device (--device /dev/net/tun)",
-    errno.ENODEV: "the kernel has no tun driver; `modprobe tun`, or build it with CONFIG_TUN",
-    errno.ENXIO: "the kernel has no tun driver; `modprobe tun`, or build it with CONFIG_TUN",
-    errno.EACCES: "its file mode forbids it; run as root, or `chmod 0666 /dev/net/tun` as most systems have it",
-    errno.EPERM: "the container forbids it; allow the device (--device /dev/net/tun)",
-}
-
-NEEDS_ADMIN = (
-    "it takes CAP_NET_ADMIN: run as root, or grant it (`setcap cap_net_admin+ep` on the interpreter, "
-    "AmbientCapabilities= in a systemd unit), or let root make a device for you "
-    "(`ip tuntap add dev {name} mode {kind} user $USER`), or use aiotun.PrivateHost or aiotun.SoftHost, "
-    "which need no privilege"
-)
-
-
-def _explain(error: OSError, kind: Kind, name: str, origin: Origin) -> NoReturn:
-    """Raise what a refused TUNSETIFF means."""
-    if error.errno == errno.EPERM:
-        remedy = NEEDS_ADMIN.format(name=name.replace("%d", "0"), kind=kind)
-        raise PermissionError(errno.EPERM, f"{name}: not allowed to open this {kind}; {remedy}") from error
-    if error.errno == errno.EBUSY:
-        held = ", ".join(holders(name)) or "a process this user may not look into"
-        raise DeviceBusy(f"{name}: held by {held}") from error
-    if error.errno == errno.EINVAL:
-        raise DeviceError(f"{name}: {_existing(name, kind, origin)}", errno.EINVAL) from error
-    raise device_error(error, f"{name}: cannot open this {kind}: {error.strerror}") from error
-
-
-def _existing(name: str, kind: Kind, origin: Origin) -> str:
-    """Say why the kernel took a valid name for invalid: there is such an interface, and it is something else."""
-    try:
-        with open_netlink(origin.make_socket) as netlink:
-            found = query_link(netlink, name).kind
-    except OSError:
-        return f"the kernel refused to make a {kind} of this name"
-    return f"an interface of this name exists and is {_article(found)}, not a {kind} with a single queue"
-
-
-def _article(kind: str) -> str:
-    return f"a {kind}" if kind else "no tun or tap at all"
