@@ -24,6 +24,9 @@ class Origin(Protocol):
     def make_socket(self, family: int, type: int, proto: int) -> socket.socket:
         """Make a socket, blocking; the caller's."""
 
+    def open(self, path: str) -> int:
+        """Open a file of /proc/sys, to read and write; the descriptor is the caller's."""
+
     def holds(self, netns: int) -> bool:
         """Return whether the descriptor of a network namespace stands for this one."""
 
@@ -36,6 +39,9 @@ class _Here:
 
     def make_socket(self, family: int, type: int, proto: int) -> socket.socket:
         return socket.socket(family, type, proto)
+
+    def open(self, path: str) -> int:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def holds(self, netns: int) -> bool:
         return os.path.samestat(os.fstat(netns), os.stat("/proc/thread-self/ns/net"))
