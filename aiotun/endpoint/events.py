@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import enum
 from collections import deque
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import Literal
 
 import attrs
 
 from .readiness import Readiness
 
-__all__ = ["Event", "EventKind", "EventStream"]
+__all__ = ["AddressChange", "AddressState", "Event", "EventKind", "EventStream"]
+
+AddressState = Literal["tentative", "usable", "duplicate", "removed"]
+"""
+What an address of an interface is now. An IPv6 address may be ``tentative`` first, until nobody else on the link was
+found to have it (RFC 4862 section 5.4), and ``duplicate`` if somebody has; packets can be sent from a ``usable`` one.
+"""
 
 
 class EventKind(enum.Enum):
@@ -19,6 +28,11 @@ class EventKind(enum.Enum):
     """The interface went administratively up."""
     DOWN = "down"
     """The interface went down; packets already queued stay readable."""
+    CARRIER = "carrier"
+    """
+    Whether there is somebody to carry packets; ``value`` is True or False. It is apart from up and down, and while
+    the interface is down its changes are told when it goes up. The kernel may leave out one that did not last.
+    """
     MTU = "mtu"
     """The MTU changed; ``value`` is the new one, in bytes."""
     RENAMED = "renamed"
@@ -26,9 +40,20 @@ class EventKind(enum.Enum):
     MOVED = "moved"
     """The interface left for another network namespace; packets keep flowing."""
     ADDRESS = "address"
-    """An address came or went; ``value`` is it, with its prefix length."""
+    """An address came, went or became usable; ``value`` is an AddressChange."""
     GONE = "gone"
     """The interface was deleted; the stream ends after this event."""
+
+
+@attrs.frozen
+class AddressChange:
+    """What an address of an interface has become."""
+
+    address: IPv4Interface | IPv6Interface
+    """The interface's own address, with its prefix length."""
+    state: AddressState
+    peer: IPv4Address | IPv6Address | None = None
+    """The address at the other end, if it was given one: ``ip address add 10.0.0.1 peer 10.0.0.2``."""
 
 
 @attrs.frozen
@@ -36,7 +61,7 @@ class Event:
     """One change of an interface."""
 
     kind: EventKind
-    value: int | str | None = None
+    value: int | str | AddressChange | None = None
 
 
 class EventStream:
@@ -47,11 +72,12 @@ class EventStream:
     returned stays in the stream. At most *limit* events wait; older ones are dropped and counted.
     """
 
-    def __init__(self, name: str, *, limit: int = 1024) -> None:
+    def __init__(self, name: str, *, limit: int = 1024, watch: Callable[[], None] = lambda: None) -> None:
         self.dropped = 0
         """Events dropped because nobody took them."""
         self._events: deque[Event] = deque(maxlen=limit)
         self._ended = False
+        self._watch = watch  # sees to it that events are told in this loop, before one is waited for
         self._ready = Readiness(f"waiting for the events of {name}")
 
     def publish(self, event: Event) -> None:
@@ -75,5 +101,6 @@ class EventStream:
         while not self._events:
             if self._ended:
                 raise StopAsyncIteration
+            self._watch()
             await self._ready.wait()
         return self._events.popleft()

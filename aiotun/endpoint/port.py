@@ -9,12 +9,14 @@ lives in the endpoint, once for all hosts.
 from __future__ import annotations
 
 import abc
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import attrs
 
-from ..errors import DeviceClosed
+from ..errors import DeviceClosed, DeviceError
+from .device import Device
 from .events import Event
 from .readiness import Readiness
 
@@ -23,12 +25,30 @@ __all__ = ["Capabilities", "ClosedPort", "InterfaceCounters", "Port"]
 
 @attrs.frozen(kw_only=True)
 class Capabilities:
-    """What was asked of the device, and what it granted, read back from it."""
+    """
+    What was asked of the device and what it granted, what the kernel could give, and why it does not.
+
+    All names are the kernel's. str() of it is a line for each.
+    """
 
     asked: frozenset[str] = frozenset()
-    """The flags the endpoint was opened with, under the kernel's names: ``IFF_TUN``, ``IFF_NO_PI``."""
+    """The flags the endpoint was opened with: ``IFF_TUN``, ``IFF_NO_PI``."""
     granted: frozenset[str] = frozenset()
     """The flags the device reports."""
+    features: frozenset[str] = frozenset()
+    """The flags that the kernel's driver knows (TUNGETFEATURES)."""
+    probed: frozenset[str] = frozenset()
+    """What was tried on a scratch device and works, ``TUN_F_TSO4``; known to those opened after aiotun.probe()."""
+    off: Mapping[str, str] = attrs.field(factory=dict)
+    """What the device does not have or do, and why, in words."""
+
+    def __str__(self) -> str:
+        sets = (("asked", self.asked), ("granted", self.granted), ("offered", self.features), ("works", self.probed))
+        lines = [(title, " ".join(sorted(names))) for title, names in sets if names]
+        for reason in sorted(set(self.off.values())):
+            names = sorted(name for name, why in self.off.items() if why == reason)
+            lines.append(("off", f"{' '.join(names)}: {reason}"))
+        return "\n".join(f"{title:<8} {text}" for title, text in lines)
 
 
 @attrs.frozen(kw_only=True)
@@ -96,9 +116,23 @@ class Port(abc.ABC):
         """Return the interface's own counters, or None if this port has none."""
         return None
 
+    @property
+    def device(self) -> Device:
+        """
+        The driver's control of the device.
+
+        Raises:
+            DeviceError: If there is none, as on every host but the kernel's.
+        """
+        raise DeviceError(f"{self.name}: has no device of the kernel behind it to control", errno.EOPNOTSUPP)
+
     @abc.abstractmethod
     def watch(self, tell: Callable[[Event], None]) -> None:
-        """Start calling *tell* with each change of the interface; called at most once, undone by close."""
+        """
+        Start calling *tell* with each change of the interface; undone by close.
+
+        Called again in another event loop, it goes on there, and takes the place of what was told before.
+        """
 
     @abc.abstractmethod
     def disarm(self) -> None:
@@ -145,6 +179,10 @@ class ClosedPort(Port):
 
     def counters(self) -> InterfaceCounters | None:
         return self._counters
+
+    @property
+    def device(self) -> Device:
+        self._refuse()
 
     def keep(self, counters: InterfaceCounters | None) -> None:
         """Keep the interface's last word, if it had one after it was closed."""
