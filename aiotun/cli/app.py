@@ -72,3 +72,47 @@ def demo(
     raise typer.Exit(
         run_demo(Options(host=host.value, seconds=seconds, size=size, loop=loop.value, json=json, live=live))
     )
+
+
+@app.command()
+def broker(
+    policy: Annotated[
+        str, typer.Option(help="The policy, a TOML file: who may open what.")
+    ] = "/etc/aiotun/broker.toml",
+    socket: Annotated[
+        str, typer.Option(help="Where to listen, unless a service manager does that for it.")
+    ] = "/run/aiotun.sock",
+    mode: Annotated[str, typer.Option(help="Who may connect to the socket, octal.")] = "0666",
+    check: Annotated[bool, typer.Option("--check", help="Show the policy as a table, and leave.")] = False,
+) -> None:
+    """
+    Open devices for users without privileges, by policy, and pass them over a unix socket.
+
+    Needs CAP_NET_ADMIN, and gives up every other privilege (CAP_SYS_ADMIN stays if a rule has netns). On SIGTERM it
+    ends, and with it the devices it opened.
+    """
+    from .broker import Options, run_broker
+
+    try:
+        bits = int(mode, 8)
+    except ValueError:
+        raise typer.BadParameter(f"a mode is octal, like 0660, not {mode}", param_hint="--mode") from None
+    raise typer.Exit(run_broker(Options(socket=socket, policy=policy, mode=bits, check=check)))
+
+
+@app.command()
+def doctor(
+    device: Annotated[
+        str | None, typer.Argument(help="A tun or tap to look at as well: what it is, who holds it.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON, and nothing else.")] = False,
+) -> None:
+    """
+    Examine what this machine allows: the driver, privileges, namespaces, offloads; and what mends what is wrong.
+
+    Opens a device for a moment, here and in a private network, to see whether it can be. The exit status is 1 if
+    there is a problem: nothing but the in-process host works, or the device cannot be used.
+    """
+    from .doctor import run_doctor
+
+    raise typer.Exit(run_doctor(device, json=json))
