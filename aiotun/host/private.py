@@ -8,16 +8,19 @@ from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import ip_address, ip_network
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Literal, Self, TypeVar, Unpack, overload
 from weakref import WeakSet
 
-from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown
+from ..endpoint import Endpoint, Opening, Queues, Tap, Tun, WhenDown
 from ..errors import DeviceClosed
-from .link_options import TapOptions, TunOptions, check_options, link_settings
+from .device_options import KernelTapOptions, KernelTunOptions, device_terms
+from .link_options import check_options, link_settings
 from .options import Addresses, addresses
+from .private_joining import PrivateJoining
 from .private_network import CLOSED
 from .private_programs import PrivatePrograms
 from .private_sockets import PrivateSockets
+from .several import endpoints_over, one_or_several
 from .system import check_platform
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ __all__ = ["PrivateHost"]
 E = TypeVar("E", bound=Endpoint)
 
 
-class PrivateHost(PrivateSockets, PrivatePrograms):
+class PrivateHost(PrivateSockets, PrivatePrograms, PrivateJoining):
     """
     A user, network and PID namespace: the real stack of the Linux kernel, apart from the machine's network.
 
@@ -75,9 +78,29 @@ class PrivateHost(PrivateSockets, PrivatePrograms):
 
     # --- interfaces -------------------------------------------------------------------------------
 
+    @overload
     def open_tun(
-        self, name: str = "tun%d", *, when_down: WhenDown = "wait", **options: Unpack[TunOptions]
-    ) -> Opening[Tun]:
+        self,
+        name: str = "tun%d",
+        *,
+        queues: None = None,
+        when_down: WhenDown = "wait",
+        **options: Unpack[KernelTunOptions],
+    ) -> Opening[Tun]: ...
+
+    @overload
+    def open_tun(
+        self, name: str = "tun%d", *, queues: int, when_down: WhenDown = "wait", **options: Unpack[KernelTunOptions]
+    ) -> Opening[Queues[Tun]]: ...
+
+    def open_tun(
+        self,
+        name: str = "tun%d",
+        *,
+        queues: int | None = None,
+        when_down: WhenDown = "wait",
+        **options: Unpack[KernelTunOptions],
+    ) -> Opening[Tun] | Opening[Queues[Tun]]:
         """
         Open a tun in this network; await the result, or enter it with ``async with``.
 
@@ -87,15 +110,35 @@ class PrivateHost(PrivateSockets, PrivatePrograms):
         Raises:
             DeviceClosed: If the host is closed.
         """
-        check_options("open_tun", TunOptions, options)
-        return self._opening(Tun, "tun", name, options, when_down)
+        check_options("open_tun", KernelTunOptions, options)
+        return self._opening(Tun, "tun", name, options, queues, when_down)
+
+    @overload
+    def open_tap(
+        self,
+        name: str = "tap%d",
+        *,
+        queues: None = None,
+        when_down: WhenDown = "wait",
+        **options: Unpack[KernelTapOptions],
+    ) -> Opening[Tap]: ...
+
+    @overload
+    def open_tap(
+        self, name: str = "tap%d", *, queues: int, when_down: WhenDown = "wait", **options: Unpack[KernelTapOptions]
+    ) -> Opening[Queues[Tap]]: ...
 
     def open_tap(
-        self, name: str = "tap%d", *, when_down: WhenDown = "wait", **options: Unpack[TapOptions]
-    ) -> Opening[Tap]:
+        self,
+        name: str = "tap%d",
+        *,
+        queues: int | None = None,
+        when_down: WhenDown = "wait",
+        **options: Unpack[KernelTapOptions],
+    ) -> Opening[Tap] | Opening[Queues[Tap]]:
         """Open a tap in this network; like open_tun(), with the options of SystemHost.open_tap()."""
-        check_options("open_tap", TapOptions, options)
-        return self._opening(Tap, "tap", name, options, when_down)
+        check_options("open_tap", KernelTapOptions, options)
+        return self._opening(Tap, "tap", name, options, queues, when_down)
 
     async def add_address(self, interface: Endpoint | str, address: Addresses) -> None:
         """
@@ -163,7 +206,7 @@ class PrivateHost(PrivateSockets, PrivatePrograms):
 
     def __del__(self) -> None:
         kept: KeptNamespace | None = getattr(self, "_kept", None)
-        if kept is not None and not self._closed:
+        if kept is not None and not self._closed and not kept.abandoned:
             try:
                 warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
             finally:  # a warning may be an error
@@ -174,28 +217,31 @@ class PrivateHost(PrivateSockets, PrivatePrograms):
     async def _change(self, change: Callable[..., None]) -> None:
         from ..linux.worker import in_thread
 
-        await in_thread(partial(change, make=self._network().make_socket))
+        await in_thread(partial(change, origin=self._network()))
 
     def _opening(
         self,
         endpoint: Callable[..., E],
         kind: Literal["tun", "tap"],
         name: str,
-        options: TunOptions | TapOptions,
+        options: KernelTunOptions | KernelTapOptions,
+        queues: int | None,
         when_down: WhenDown,
-    ) -> Opening[E]:
-        async def open() -> E:
+    ) -> Opening[E] | Opening[Queues[E]]:
+        async def open() -> list[E]:
             network = self._network()
-            from ..linux import open_port
+            from ..linux import open_ports
 
-            opened = endpoint(await open_port(kind, name, link_settings(options), origin=network), when_down=when_down)
-            self._endpoints.add(opened)
+            terms = device_terms(options, queues)
+            ports = await open_ports(kind, name, link_settings(options), origin=network, terms=terms)
+            opened = endpoints_over(endpoint, ports, when_down)
+            self._endpoints.update(opened)
             if self._closed:  # meanwhile
-                await opened.aclose()
+                await Queues(opened).aclose()
                 raise DeviceClosed(CLOSED)
             return opened
 
-        return Opening(open)
+        return one_or_several(open, queues)
 
 
 def _name(interface: Endpoint | str) -> str:

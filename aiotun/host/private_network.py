@@ -26,6 +26,16 @@ class PrivateNetwork:
         """Whether the host was closed."""
         return self._closed
 
+    @property
+    def pid(self) -> int:
+        """
+        The process that keeps the network, as ``nsenter --preserve-credentials -U -n -t PID`` wants it.
+
+        Raises:
+            DeviceClosed: If the host is closed.
+        """
+        return self._network().pid
+
     def _network(self) -> KeptNamespace:
         if self._closed:
             raise DeviceClosed(CLOSED)

@@ -41,6 +41,8 @@ def main() -> None:
     # From now on they wait until the program can be sent them.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    while os.open(os.devnull, os.O_RDWR) <= 2:  # lest a socket of ours be a standard stream that is closed
+        pass
     try:
         _enter(fds)
         ours, theirs = socket.socketpair()

@@ -18,18 +18,21 @@ import subprocess
 import sys
 import threading
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import get_data
 from typing import Any, Self
 
-from ..errors import DeviceClosed, DeviceGone
+from ..endpoint.forking import abandon_in_child, close_copy
+from ..errors import DeviceClosed, DeviceError, DeviceGone
 from .constants import CLONE_DEVICE
 from .keeper import NAMESPACES
 from .refusals import no_namespace
 
 __all__ = ["KeptNamespace"]
 
-KEEPER = Path(__file__).with_name("keeper.py")
-ENTERING = Path(__file__).with_name("entering.py")
+KEEPER = "keeper.py"
+ENTERING = "entering.py"
 
 ISOLATED = ("-I", "-S")
 """Python's options for a program that needs the standard library only: no site-packages, no environment."""
@@ -57,6 +60,9 @@ class KeptNamespace:
         self._control.settimeout(PATIENCE)
         self._namespaces: list[int] = []
         self._lock = threading.Lock()
+        self.abandoned = False
+        """Whether this is a forked child's copy, which has nothing to close."""
+        abandon_in_child(self)
 
     @classmethod
     def start(cls) -> Self:
@@ -66,12 +72,17 @@ class KeptNamespace:
         Raises:
             PermissionError, DeviceError: If this user may not have them; the text names what forbids it.
         """
+        with _no_standard_stream():
+            return cls._start(_python(KEEPER))
+
+    @classmethod
+    def _start(cls, keeper: list[str]) -> Self:
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        owner = os.pidfd_open(os.getpid())  # for the children this process may fork hold its end of the socket, too
+        owner = -1
         try:
-            command = [sys.executable, *ISOLATED, str(KEEPER), str(theirs.fileno()), str(owner)]
+            owner = os.pidfd_open(os.getpid())  # for the children this process may fork hold its end of the socket, too
             process = subprocess.Popen(
-                command,
+                [*keeper, str(theirs.fileno()), str(owner)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), owner),
@@ -82,12 +93,15 @@ class KeptNamespace:
             raise
         finally:
             theirs.close()
-            os.close(owner)
+            if owner != -1:
+                os.close(owner)
         kept = cls(process, control)
         try:
             answer, kept._namespaces = kept._receive()
             if answer:
                 raise no_namespace(answer["errno"], answer["doing"])
+            if not kept._namespaces:
+                raise _no_room()
         except BaseException:
             kept.close()
             raise
@@ -101,6 +115,10 @@ class KeptNamespace:
     def open_clone_device(self) -> int:
         """Open ``/dev/net/tun`` inside; see Origin."""
         return self._ask("open", CLONE_DEVICE)
+
+    def open(self, path: str) -> int:
+        """Open a file of /proc/sys inside; see Origin."""
+        return self._ask("open", path)
 
     def make_socket(self, family: int, type: int, proto: int) -> socket.socket:
         """Make a socket inside; see Origin."""
@@ -116,7 +134,14 @@ class KeptNamespace:
         if not self._namespaces:
             raise DeviceClosed(CLOSED)
         fds = tuple(self._namespaces)
-        return [sys.executable, *ISOLATED, str(ENTERING), *map(str, fds), *command], fds
+        return [*_python(ENTERING), *map(str, fds), *command], fds
+
+    def open_network(self) -> int:
+        """Open the network namespace once more; the descriptor is the caller's."""
+        with self._lock:
+            if not self._namespaces:
+                raise DeviceClosed(CLOSED)
+            return os.dup(self._namespaces[-1])
 
     def close(self) -> None:
         """End the keeper, and with it every program inside; wait for that. Idempotent."""
@@ -128,14 +153,27 @@ class KeptNamespace:
             if self._process.returncode is None:
                 self._reap()
 
+    def abandon(self) -> None:
+        """See Abandoning: what a child closed as its own, it would close for its parent."""
+        self.abandoned = True
+        self._lock = threading.Lock()  # a thread of the parent may have held it
+        self._process.returncode = 0  # it is the parent's to wait for
+        self._control.close()
+        fds, self._namespaces = self._namespaces, []
+        for fd in fds:
+            close_copy(fd)
+
     def _reap(self) -> None:
         """Wait for the keeper's end; not by Popen.wait(), which with a timeout looks every 50 ms only."""
-        ended = os.pidfd_open(self._process.pid)
-        try:
-            if not select.select([ended], [], [], PATIENCE)[0]:  # somebody stopped it
-                self._process.kill()
-        finally:
-            os.close(ended)
+        with contextlib.suppress(ProcessLookupError):  # of who ignores SIGCHLD, nobody waits for children
+            ended = os.pidfd_open(self._process.pid)
+            poll = select.poll()  # not select(), which takes no descriptor above 1023
+            poll.register(ended, select.POLLIN)
+            try:
+                if not poll.poll(PATIENCE * 1000):  # somebody stopped it
+                    self._process.kill()
+            finally:
+                os.close(ended)
         self._process.wait()
 
     def _hang_up(self) -> None:
@@ -152,15 +190,20 @@ class KeptNamespace:
                 raise DeviceGone(ENDED)
             try:
                 self._control.send(json.dumps({doing: what}).encode())
+                answer, fds = self._receive()
             except BrokenPipeError as error:
                 raise DeviceGone(ENDED) from error
-            answer, fds = self._receive()
+            except BaseException:  # what a signal interrupted among them: a late answer must not be taken for another
+                self._hang_up()
+                raise
         if answer:
             raise OSError(answer["errno"], os.strerror(answer["errno"]))
+        if not fds:
+            raise _no_room()
         return fds[0]
 
     def _receive(self) -> tuple[dict[str, Any], list[int]]:
-        """Return the next message and its descriptors, of which the keeper has no copy any more."""
+        """Return the next message and its descriptors, of which the keeper has no copy any more; none without room."""
         with contextlib.ExitStack() as undo:
             # Not recv_fds(), which in Python 3.11 loses the flags.
             message, ancillary, flags, _ = self._heard(MESSAGE, ANCILLARY, socket.MSG_CMSG_CLOEXEC)
@@ -171,7 +214,7 @@ class KeptNamespace:
             if not answer:
                 self._heard(MESSAGE)
             if flags & socket.MSG_CTRUNC:
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                return answer, []
             undo.pop_all()
         return answer, fds
 
@@ -179,11 +222,34 @@ class KeptNamespace:
         """Receive one message."""
         try:
             heard = self._control.recvmsg(*arguments)
-        except TimeoutError as error:  # what is answered later must not be taken for another answer
-            self._hang_up()
+        except TimeoutError as error:
             raise DeviceGone(f"private host: no answer within {PATIENCE:.0f} s") from error
         except ConnectionResetError as error:
             raise DeviceGone(ENDED) from error
         if not heard[0]:
             raise DeviceGone(ENDED)
         return heard
+
+
+def _no_room() -> OSError:
+    return OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def _python(program: str) -> list[str]:
+    """Return the command that runs a program of this package."""
+    if not sys.executable or getattr(sys, "frozen", False):  # which would run the frozen program once more
+        raise DeviceError("private host: sys.executable is no Python interpreter, and it takes one to keep it")
+    path = Path(__file__).with_name(program)
+    where = [str(path)] if path.exists() else ["-c", (get_data(__package__, program) or b"").decode()]  # in a zip file
+    return [sys.executable, *ISOLATED, *where]
+
+
+@contextlib.contextmanager
+def _no_standard_stream() -> Iterator[None]:
+    """Let no new descriptor be 0, 1 or 2, where those are closed: in a program they are its standard streams."""
+    with contextlib.ExitStack() as stack:
+        fd = -1
+        while fd <= 2:
+            fd = os.open(os.devnull, os.O_RDWR)
+            stack.callback(os.close, fd)
+        yield

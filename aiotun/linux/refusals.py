@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import device_error
 
-__all__ = ["no_namespace"]
+__all__ = ["SETTINGS", "namespace_remedy", "no_namespace"]
 
 # What an administrator can forbid namespaces with: the setting, the value that forbids, and what allows. The first
 # is Debian's, the last of Ubuntu and of Linux 6.7 and later with AppArmor; see also namespaces(7).
@@ -43,12 +43,17 @@ def no_namespace(code: int, doing: str, *, settings: Path = Path("/proc/sys")) -
 
     Names every setting of this machine that forbids it, or else what the errno speaks of.
     """
-    forbidding = [allows for name, forbids, allows in SETTINGS if _value(settings / name) == forbids]
-    remedy = "; ".join(forbidding) or REMEDIES.get(code, "")
-    message = ": ".join(filter(None, (f"private host: cannot {doing}", os.strerror(code), remedy)))
+    parts = (f"private host: cannot {doing}", os.strerror(code), namespace_remedy(code, settings=settings))
+    message = ": ".join(filter(None, parts))
     if code in (errno.EPERM, errno.EACCES):
         return PermissionError(code, message)
     return device_error(OSError(code, message), message)
+
+
+def namespace_remedy(code: int, *, settings: Path = Path("/proc/sys")) -> str:
+    """Return what to do about it: about each setting that forbids, or else about the errno; empty if nobody knows."""
+    forbidding = [allows for name, forbids, allows in SETTINGS if _value(settings / name) == forbids]
+    return "; ".join(forbidding) or REMEDIES.get(code, "")
 
 
 def _value(setting: Path) -> str | None:

@@ -9,9 +9,10 @@ import signal
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from processes import watchers_ended
+from processes import children, watchers_ended
 
 from aiotun.host.private import PrivateHost
 
@@ -68,6 +69,52 @@ async def test_a_program_is_found_where_it_will_be(tmp_path: Path) -> None:
         assert (await host.run(["./program"], cwd=tmp_path)).stdout == b"found\n"
         assert (await host.run(["program"], env={"PATH": str(tmp_path)})).stdout == b"found\n"
         assert (await host.run([program])).stdout == b"found\n"
+
+
+async def test_outputs_can_be_opened_anew() -> None:
+    """What is written to /dev/stdout, opened by its name, comes after what was written before, and not over it."""
+    async with PrivateHost() as host:
+        done = await host.run(["sh", "-c", "echo one; echo two > /dev/stdout; echo three; echo four | tee /dev/stderr"])
+    assert (done.stdout, done.stderr) == (b"one\ntwo\nthree\nfour\n", b"four\n")
+
+
+async def test_a_child_that_writes_for_ever_does_not_hold_up_run() -> None:
+    """run() returns what there is at the program's end, however fast a child that it left behind goes on."""
+    async with PrivateHost() as host, asyncio.timeout(10):
+        done = await host.run(["sh", "-c", "yes & echo done"])
+    assert b"done\n" in done.stdout
+
+
+async def test_an_environment_without_a_path_is_searched_as_the_system_does() -> None:
+    """With an empty ``env`` a program is looked for where the system has them, not on this process's PATH."""
+    async with PrivateHost() as host:
+        assert (await host.run(["true"], env={})).returncode == 0
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("PATH", "/none")
+            assert (await host.run(["true"], env={})).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["ip link", b"ip link"])
+async def test_a_command_is_no_text(command: Any) -> None:
+    """One text, which a shell would take apart, is refused with what to write."""
+    text = rf"^private host: a command is a list, \[\"ip\", \"link\"\], not {type(command).__name__}$"
+    async with PrivateHost() as host:
+        with pytest.raises(TypeError, match=text):
+            await host.run(command)
+
+
+@pytest.mark.parametrize("ticks", range(12))
+async def test_a_run_cancelled_at_any_turn_leaves_nothing(ticks: int) -> None:
+    """Cancelled at any of its turns, run() leaves no process behind."""
+    async with PrivateHost() as host:
+        before = children()
+        running = asyncio.create_task(host.run(["sleep", "1000"]))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert children() == before
 
 
 @pytest.mark.parametrize("command", ["none-such", "./none-such", "/none/such"])

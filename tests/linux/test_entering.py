@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aiotun.linux.kept import ENTERING, KeptNamespace
+from aiotun.linux import kept
+from aiotun.linux.kept import ENTERING, KeptNamespace, _python
 
 pytestmark = pytest.mark.kernel
 
@@ -79,6 +81,22 @@ def test_the_program_inherits_no_descriptor(network: KeptNamespace) -> None:
         assert process.communicate()[0].split() == ["0", "1", "2", "3"]  # the last is the directory
 
 
+def test_a_starter_without_standard_streams_loses_nothing() -> None:
+    """Where 0, 1 and 2 are closed no descriptor of ours takes their place: the program starts, and its end is told."""
+    script = textwrap.dedent("""
+        import os, subprocess
+        from aiotun.linux.kept import KeptNamespace
+        os.closerange(0, 3)
+        network = KeptNamespace.start()
+        command, fds = network.entering(["sh", "-c", "exit 7"])
+        ends = [subprocess.run(command, pass_fds=fds, stdin=stdin).returncode for stdin in (None, subprocess.DEVNULL)]
+        network.close()
+        os._exit(0 if ends == [7, 7] else 1)
+    """)
+    path = os.pathsep.join([str(Path(kept.__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    assert subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": path}).returncode == 0
+
+
 def test_the_program_has_default_signals(network: KeptNamespace) -> None:
     """No signal is blocked or ignored for the program that was not for its starter."""
     with start(network, "cat", "/proc/self/status") as process:
@@ -122,7 +140,7 @@ def test_a_program_that_comes_too_late_is_killed() -> None:
 def test_a_namespace_that_cannot_be_entered_is_said() -> None:
     """A program whose network cannot be entered does not run, and says why."""
     with open("/dev/null") as file:
-        command = [sys.executable, "-I", "-S", str(ENTERING), *[str(file.fileno())] * 3, "echo", "ran"]
+        command = [*_python(ENTERING), *[str(file.fileno())] * 3, "echo", "ran"]
         done = subprocess.run(command, pass_fds=[file.fileno()], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "cannot run echo in a private network: Invalid argument\n"

@@ -5,17 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from processes import children
 
-from aiotun import DeviceClosed, DeviceGone
+from aiotun import DeviceClosed, DeviceError, DeviceGone
 from aiotun.linux import kept
 from aiotun.linux.kept import KeptNamespace
 
@@ -78,26 +82,141 @@ def test_it_knows_its_own_namespace(network: KeptNamespace) -> None:
         os.close(fd)
 
 
-def test_running_out_of_descriptors_is_told(network: KeptNamespace) -> None:
-    """Without room for the answer's descriptor the request fails with EMFILE, and works again later (J1)."""
+@contextmanager
+def room_for(count: int) -> Iterator[None]:
+    """Leave room for so many descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = max(map(int, os.listdir("/proc/self/fd")))
     plugs = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 2, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 2 + count, hard))
     try:
-        while True:
-            try:
+        with suppress(OSError):
+            while True:
                 plugs.append(os.dup(0))
-            except OSError:
-                break
-        with pytest.raises(OSError) as caught:
-            network.make_socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+        for _ in range(count):
+            os.close(plugs.pop())
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for plug in plugs:
             os.close(plug)
+
+
+def test_running_out_of_descriptors_is_told(network: KeptNamespace) -> None:
+    """Without room for the answer's descriptor the request fails with EMFILE, and works again later (J1)."""
+    with room_for(0), pytest.raises(OSError) as caught:
+        network.make_socket(socket.AF_INET, socket.SOCK_STREAM, 0)
     assert caught.value.errno == errno.EMFILE
     network.make_socket(socket.AF_INET, socket.SOCK_STREAM, 0).close()
+
+
+def test_a_start_without_room_leaves_nothing() -> None:
+    """However few descriptors there may be, start() has all of them, or fails with EMFILE and leaves nothing (J1)."""
+    before = os.listdir("/proc/self/fd"), children()
+    rooms = 0
+    while True:
+        try:
+            with room_for(rooms):
+                network = KeptNamespace.start()
+        except OSError as error:
+            assert error.errno == errno.EMFILE
+            assert (os.listdir("/proc/self/fd"), children()) == before
+            rooms += 1
+        else:
+            network.close()
+            break
+    assert rooms > 4  # what stays: the socket, and the namespaces
+
+
+def test_a_start_among_many_descriptors_ends(network: KeptNamespace) -> None:
+    """With more descriptors open than select() can take, a network is closed like any."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2000:
+        pytest.skip("this user may not have 2000 descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2000, hard))
+    plugs = [os.dup(0) for _ in range(1024)]
+    try:
+        network.close()
+        assert network._process.returncode == 0
+    finally:
+        for plug in plugs:
+            os.close(plug)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_an_owner_may_ignore_its_children(network: KeptNamespace) -> None:
+    """Where SIGCHLD is ignored nobody can wait for the keeper; close() is none the worse for it."""
+    ended = os.pidfd_open(network.pid)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        os.kill(network.pid, signal.SIGKILL)
+        wait_for_end(ended)
+        network.close()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert network._process.returncode is not None
+
+
+def test_an_interrupted_request_is_given_up(network: KeptNamespace) -> None:
+    """An answer that a signal handler's exception kept from being read is not the next request's."""
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    init = init_of(network)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        os.kill(init, signal.SIGSTOP)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(Interrupted):
+            network.make_socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        os.kill(init, signal.SIGCONT)
+    with pytest.raises(DeviceGone, match="^private host: the process that keeps it has ended$"):
+        network.make_socket(socket.AF_INET, socket.SOCK_DGRAM, 0)
+
+
+def test_the_network_can_be_opened_once_more(network: KeptNamespace) -> None:
+    """open_network() gives a descriptor of the namespace inside, the caller's; none once it is closed."""
+    fd = network.open_network()
+    assert network.holds(fd)
+    os.close(fd)
+    network.close()
+    with pytest.raises(DeviceClosed, match="^private host: it is closed$"):
+        network.open_network()
+
+
+@pytest.mark.parametrize(("name", "value"), [("executable", None), ("executable", ""), ("frozen", True)])
+def test_it_takes_an_interpreter(name: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embedded or frozen, where there is no interpreter to run, the start says so, and starts nothing."""
+    monkeypatch.setattr(sys, name, value, raising=False)
+    text = "^private host: sys.executable is no Python interpreter, and it takes one to keep it$"
+    with pytest.raises(DeviceError, match=text):
+        KeptNamespace.start()
+
+
+def test_it_works_from_a_zip_file(tmp_path: Path) -> None:
+    """Imported from a zip file, where no program has a path, it starts and runs programs all the same."""
+    root = Path(kept.__file__).parents[2]
+    archive = tmp_path / "program.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for module in root.glob("aiotun/**/*.py"):
+            file.write(module, module.relative_to(root))
+    script = textwrap.dedent("""
+        import subprocess
+        from aiotun.linux import kept
+        network = kept.KeptNamespace.start()
+        command, fds = network.entering(["echo", "ran"])
+        print(subprocess.run(command, pass_fds=fds, capture_output=True).stdout, ".zip" in kept.__file__)
+        network.close()
+    """)
+    path = os.pathsep.join([str(archive), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-P", "-c", script]
+    told = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
+    assert (told.stdout, told.stderr) == ("b'ran\\n' True\n", "")
 
 
 def test_close_ends_every_process(network: KeptNamespace) -> None:
@@ -140,8 +259,6 @@ def test_a_killed_keeper_is_gone(network: KeptNamespace, victim: str) -> None:
 
 def wait_for_end(process: int) -> None:
     """Wait until a process ended, and close its pidfd."""
-    import select
-
     assert select.select([process], [], [], 10)[0]
     os.close(process)
 
