@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 from . import host
 from ._version import __version__
 from .endpoint import (
+    AddressChange,
     BatchIterator,
     Capabilities,
+    Device,
     Endpoint,
     Event,
     EventKind,
@@ -24,6 +26,7 @@ from .endpoint import (
     InterfaceCounters,
     Opening,
     PacketIterator,
+    Queues,
     Statistics,
     Tap,
     Tun,
@@ -38,28 +41,53 @@ from .errors import (
     DeviceGone,
     PacketError,
     PacketTooBig,
+    QueueDetached,
     QueueFull,
     UnsupportedFamily,
     WouldBlock,
 )
-from .host import SystemHost, TapOptions, TunOptions, open_tap, open_tun
+from .host import (
+    FullTunnel,
+    KernelTapOptions,
+    KernelTunOptions,
+    SystemHost,
+    TapOptions,
+    TunOptions,
+    full_tunnel,
+    open_tap,
+    open_tun,
+    probe,
+)
 from .pipeline import Path, per_packet, stage
+from .routing import Route, Rule
 
 if TYPE_CHECKING:
-    from .host import PrivateHost, SoftHost
+    from .host import BrokerHost, PrivateHost, SoftHost, listen_fds, receive_tap, receive_tun, send_endpoint
 
 __all__ = [
     # host
+    "BrokerHost",
+    "FullTunnel",
+    "KernelTapOptions",
+    "KernelTunOptions",
     "PrivateHost",
     "SoftHost",
     "SystemHost",
     "TapOptions",
     "TunOptions",
+    "full_tunnel",
+    "listen_fds",
     "open_tap",
     "open_tun",
+    "probe",
+    "receive_tap",
+    "receive_tun",
+    "send_endpoint",
     # endpoint
+    "AddressChange",
     "BatchIterator",
     "Capabilities",
+    "Device",
     "Endpoint",
     "Event",
     "EventKind",
@@ -67,9 +95,13 @@ __all__ = [
     "InterfaceCounters",
     "Opening",
     "PacketIterator",
+    "Queues",
     "Statistics",
     "Tap",
     "Tun",
+    # routing
+    "Route",
+    "Rule",
     # pipeline
     "Path",
     "per_packet",
@@ -84,6 +116,7 @@ __all__ = [
     "DeviceGone",
     "PacketError",
     "PacketTooBig",
+    "QueueDetached",
     "QueueFull",
     "UnsupportedFamily",
     "WouldBlock",
@@ -93,7 +126,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load a host when it is first named, like the room it is in."""
+    """Load what the room of the hosts loads when it is first named."""
     if name not in host.LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found: object = getattr(host, name)

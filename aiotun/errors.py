@@ -9,6 +9,7 @@ The exceptions, and the table that turns an errno into one.
     │   ├── DeviceDown                 EHOSTDOWN     the interface is not up
     │   ├── QueueFull                  ENOBUFS       a bounded queue has no room
     │   ├── PacketTooBig               EMSGSIZE      longer than the interface carries
+    │   ├── QueueDetached              EBUSY         the queue is out of service
     │   ├── UnsupportedFamily          EAFNOSUPPORT  neither IPv4 nor IPv6
     │   └── DeviceGone                 ENODEV        the interface was deleted
     ├── DeviceClosed                   you closed the endpoint
@@ -34,6 +35,7 @@ __all__ = [
     "DeviceGone",
     "PacketError",
     "PacketTooBig",
+    "QueueDetached",
     "QueueFull",
     "UnsupportedFamily",
     "WouldBlock",
@@ -107,6 +109,13 @@ class UnsupportedFamily(DeviceError):
 
     code = errno.EAFNOSUPPORT
     reason = "unsupported_family"
+
+
+class QueueDetached(DeviceError):
+    """The queue of a multi-queue device is detached. It works again once it is attached."""
+
+    code = errno.EBUSY
+    reason = "detached"
 
 
 class DeviceGone(DeviceError):

@@ -1,21 +1,26 @@
 """The endpoint contract, the same on every host."""
 
 from .attachment import BATCH
+from .device import Device
 from .endpoint import Endpoint, WhenDown
-from .events import Event, EventKind, EventStream
+from .events import AddressChange, AddressState, Event, EventKind, EventStream
 from .iteration import BatchIterator, PacketIterator
 from .kinds import Tap, Tun, set_adopt
 from .opening import Opening
 from .port import Capabilities, ClosedPort, InterfaceCounters, Port
+from .queues import Queues
 from .readiness import FdReadiness, Readiness
 from .statistics import Statistics
 from .turn import turn
 
 __all__ = [
     "BATCH",
+    "AddressChange",
+    "AddressState",
     "BatchIterator",
     "Capabilities",
     "ClosedPort",
+    "Device",
     "Endpoint",
     "Event",
     "EventKind",
@@ -25,6 +30,7 @@ __all__ = [
     "Opening",
     "PacketIterator",
     "Port",
+    "Queues",
     "Readiness",
     "Statistics",
     "Tap",

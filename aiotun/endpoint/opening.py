@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
-from typing import Any, Generic, TypeVar
-
-from .endpoint import Endpoint
+from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["Opening"]
 
-E = TypeVar("E", bound=Endpoint)
+
+class Closable(Protocol):
+    """What can be opened: an endpoint, or several."""
+
+    async def aclose(self) -> None: ...
+
+
+E = TypeVar("E", bound=Closable)
 
 
 class Opening(Generic[E]):

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from twins import forms
 
-from aiotun.endpoint import Endpoint
+from aiotun.endpoint import Endpoint, PacketIterator, receiving
 from aiotun.errors import DeviceClosed, DeviceError, DeviceGone
 from aiotun.testing.expect import parked
 
 from .fakes import FakePort, numbers, packets
+
+
+@pytest.fixture(params=forms(PacketIterator), autouse=True)
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs with both forms of the iterator."""
+    monkeypatch.setattr(receiving, "PacketIterator", request.param)
 
 
 async def iterate(endpoint: Endpoint) -> list[bytes]:

@@ -76,3 +76,18 @@ def test_a_port_grants_nothing_by_default() -> None:
 def test_counters_drop_nothing_by_default() -> None:
     """Counters without drops have an empty table of them."""
     assert COUNTERS.dropped == {}
+
+
+def test_capabilities_read_well() -> None:
+    """As text they are a line for each set that is not empty, and one for each reason why something is off."""
+    found = Capabilities(
+        asked=frozenset({"IFF_TUN", "IFF_NO_PI"}),
+        granted=frozenset({"IFF_TUN"}),
+        off={"IFF_VNET_HDR": "not asked for", "IFF_NAPI": "not asked for", "TUN_F_USO4": "EINVAL"},
+    )
+    assert str(found).splitlines() == [
+        "asked    IFF_NO_PI IFF_TUN",
+        "granted  IFF_TUN",
+        "off      TUN_F_USO4: EINVAL",
+        "off      IFF_NAPI IFF_VNET_HDR: not asked for",
+    ]

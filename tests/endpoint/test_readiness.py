@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from loops import loop_in_a_thread
 
 from aiotun.endpoint import FdReadiness, Readiness
 from aiotun.errors import ConcurrencyError
@@ -201,13 +202,13 @@ async def test_waiting_is_told(level: Readiness) -> None:
     assert not level.waiting
 
 
-def test_another_loop_is_refused(level: Readiness) -> None:
-    """A task of a second event loop is refused while the first loop lives."""
+def test_the_loop_of_another_thread_is_left_alone(level: Readiness) -> None:
+    """While the loop of the last wait runs in another thread, no other may wait, and the text says what to do."""
     level.set()
-    with asyncio.Runner() as first, asyncio.Runner() as second:
-        first.run(level.wait())
-        with pytest.raises(RuntimeError, match="a task of another event loop was already receiving from tun0"):
-            second.run(level.wait())
+    with loop_in_a_thread() as first:
+        asyncio.run_coroutine_threadsafe(level.wait(), first).result()
+        with pytest.raises(RuntimeError, match="another thread's event loop was already receiving from tun0; go on"):
+            asyncio.run(level.wait())
 
 
 def test_the_next_loop_is_welcome(level: Readiness) -> None:
@@ -215,6 +216,39 @@ def test_the_next_loop_is_welcome(level: Readiness) -> None:
     level.set()
     asyncio.run(level.wait())
     asyncio.run(level.wait())
+
+
+def test_a_loop_that_stands_still_is_left(level: Readiness) -> None:
+    """A task of another loop may wait while nobody waits in the first, and that does not run."""
+    level.set()
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        for runner in (first, second, first):
+            runner.run(level.wait())
+            assert level.loop is runner.get_loop()
+
+
+def test_a_waiter_of_a_loop_that_stands_still_is_one() -> None:
+    """A task that waits in a loop that does not run at the moment keeps others from waiting."""
+    level = Readiness("receiving from tun0")
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        task = first.run(parked(level.wait()))
+        with pytest.raises(ConcurrencyError):
+            second.run(level.wait())
+        level.wake()
+        first.run(asyncio.wait_for(task, 10))
+
+
+def test_a_waiter_of_a_closed_loop_is_not_woken(level: Readiness) -> None:
+    """wake() asks nothing of a loop that was closed with a task waiting, which would raise."""
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(parked(level.wait()))
+    loop.close()
+    level.wake()
+    coroutine = task.get_coro()
+    assert coroutine is not None
+    coroutine.close()
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # that it never ended is the point here
+    assert not level.waiting
 
 
 async def test_repr(level: Readiness) -> None:
@@ -384,3 +418,20 @@ def test_the_next_loop_is_armed(pair: Ends) -> None:
         readable.disarm()
 
     asyncio.run(again())
+
+
+def test_a_loop_that_stands_still_is_disarmed(pair: Ends) -> None:
+    """A loop that another one takes the descriptor over from watches it no more."""
+    readable = reader(pair)
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(cancelled(readable))
+        assert watched_fds()[pair[1].fileno()] == 1
+        second.run(readable.wait())
+        assert not watched_fds()[pair[1].fileno()]
+
+
+async def cancelled(readiness: Readiness) -> None:
+    """Wait in vain: the descriptor stays watched."""
+    task = await parked(readiness.wait())
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

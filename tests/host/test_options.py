@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
+from typing import Any
 
 import pytest
 
-from aiotun.host.options import Addresses, addresses, hardware_address, positive
+from aiotun.host.options import (
+    Addresses,
+    addresses,
+    domains_and_servers,
+    hardware_address,
+    link_group,
+    peers,
+    positive,
+    routes,
+    rules,
+    sysctls,
+    word,
+)
+from aiotun.routing import Route, Rule
 
 V4, V6 = IPv4Interface("10.8.0.2/24"), IPv6Interface("fd00::2/64")
 MAC = bytes.fromhex("020000000001")
@@ -96,3 +110,83 @@ def test_a_number_out_of_range(number: object, error: type[Exception]) -> None:
     """A number that cannot be is refused under its option's name."""
     with pytest.raises(error, match="mtu"):
         positive("mtu", number)  # type: ignore[arg-type]
+
+
+LOCAL: list[IPv4Interface | IPv6Interface] = [V4, V6]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [((), []), ("10.8.0.1", ["10.8.0.1/32"]), (["10.8.0.1/30", "fd00::1"], ["10.8.0.1/30", "fd00::1/128"])],
+)
+def test_peers(given: Any, expected: list[str]) -> None:
+    """A far end is an address, one for each IP version, with a prefix length if it is given one."""
+    assert peers(given, LOCAL) == [ip_interface(one) for one in expected]
+
+
+@pytest.mark.parametrize(
+    ("given", "local"),
+    [("10.8.0.1", [V6]), ("10.8.0.1", [V4, V4]), (["10.8.0.1", "10.8.0.3"], [V4]), ("nobody", [V4])],
+)
+def test_peers_that_cannot_be(given: Any, local: list[Any]) -> None:
+    """A far end without one address of ours for it, and what is no address, are refused."""
+    with pytest.raises(ValueError, match="peer 10.8.0|nobody"):
+        peers(given, local)
+
+
+@pytest.mark.parametrize("given", ["10.0.0.0/8", ip_network("10.0.0.0/8"), Route("10.0.0.0/8"), ["10.0.0.0/8"]])
+def test_routes(given: Any) -> None:
+    """Routes are one prefix or Route, or several."""
+    assert routes(given) == [Route("10.0.0.0/8")]
+
+
+def test_rules_of_a_foreign_type() -> None:
+    """A rule is a Rule; text is not."""
+    assert rules([Rule(fwmark=5)]) == [Rule(fwmark=5)]
+    with pytest.raises(TypeError, match=r"rules are aiotun.Rule\(...\), not str"):
+        rules(["from 10.0.0.0/8"])  # type: ignore[list-item]
+
+
+def test_sysctls() -> None:
+    """Values are text afterwards, and a truth value is a number."""
+    given: dict[str, str | int] = {"net.ipv4.ip_forward": True, "net.ipv4.tcp_rmem": "4096 131072 6291456"}
+    assert sysctls(given) == {"net.ipv4.ip_forward": "1", "net.ipv4.tcp_rmem": "4096 131072 6291456"}
+
+
+@pytest.mark.parametrize("name", ["kernel.panic", "net", "net..x", "net/ipv4", "net.ipv4.../../kernel.panic", "net. x"])
+def test_a_sysctl_that_is_no_networks(name: str) -> None:
+    """Only settings of a network, by a name that leads nowhere else."""
+    with pytest.raises(ValueError, match="none of a network's"):
+        sysctls({name: 1})
+
+
+@pytest.mark.parametrize("group", [-1, 2**31, "office"])
+def test_a_group_that_cannot_be(group: Any) -> None:
+    """A group is a number."""
+    assert link_group(0) == 0
+    with pytest.raises(ValueError, match="group is a number"):
+        link_group(group)
+
+
+def test_name_servers_and_domains() -> None:
+    """What is an address is a server, and the rest are domains."""
+    assert domains_and_servers("10.8.0.1") == [ip_address("10.8.0.1")]
+    given = ["fd00::1", "corp.example", "_tcp.corp.example."]
+    assert domains_and_servers(given) == [ip_address("fd00::1"), *given[1:]]
+
+
+@pytest.mark.parametrize(
+    "given", [["corp.example"], ["10.8.0.1", "-x"], ["10.8.0.1", "two words"], ["10.8.0.1", "a\nb"]]
+)
+def test_dns_that_cannot_be(given: list[str]) -> None:
+    """Domains alone, and what is neither a domain nor an address, are refused: it would be an option or a line."""
+    with pytest.raises(ValueError, match="dns"):
+        domains_and_servers(given)
+
+
+@pytest.mark.parametrize("number", [0, 2**32, "5"])
+def test_a_word_out_of_range(number: Any) -> None:
+    """A mark or a table that cannot be is refused under its name."""
+    assert word("fwmark", 5) == 5
+    with pytest.raises(ValueError, match="fwmark is a number from 1"):
+        word("fwmark", number)

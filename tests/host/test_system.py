@@ -19,17 +19,36 @@ from aiotun.host import SystemHost, system
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """What the kernel's room is told, as it takes it."""
+    """What the kernel's room is told of the link, as it takes it."""
 
-    addresses: list[Any]
-    mtu: int | None
-    queue_length: int | None
-    mac: bytes | None
-    ipv6_linklocal: bool | None
-    up: bool
+    addresses: Any = attrs.field(factory=list)
+    peers: Any = attrs.field(factory=list)
+    mtu: int | None = None
+    queue_length: int | None = None
+    mac: bytes | None = None
+    group: int | None = None
+    ipv6_linklocal: bool | None = None
+    up: bool = True
+    sysctls: Any = attrs.field(factory=dict)
+    routes: Any = attrs.field(factory=list)
+    rules: Any = attrs.field(factory=list)
+    dns: Any = attrs.field(factory=list)
 
 
-DEFAULT = Settings(addresses=[], mtu=None, queue_length=None, mac=None, ipv6_linklocal=None, up=True)
+@attrs.frozen(kw_only=True)
+class Terms:
+    """What the kernel's room is told of the device, as it takes it."""
+
+    queues: int | None = None
+    persistent: bool = False
+    owner: int | None = None
+    owner_group: int | None = None
+    napi: bool = False
+    napi_frags: bool = False
+
+
+DEFAULT = Settings()
+PLAIN = Terms()
 
 
 class FakePort(ClosedPort):
@@ -57,6 +76,7 @@ class FakeLinux(ModuleType):
     """The kernel's room: keeps what it is asked to open and to adopt."""
 
     Settings = Settings
+    Terms: type = Terms
 
     def __init__(self) -> None:
         super().__init__("aiotun.linux")
@@ -64,9 +84,9 @@ class FakeLinux(ModuleType):
         self.adopted: list[tuple[int, str]] = []
         self.port = FakePort()
 
-    async def open_port(self, *args: Any) -> Port:
-        self.opened.append(args)
-        return self.port
+    async def open_ports(self, *args: Any, terms: Any) -> list[Port]:
+        self.opened.append((*args, terms))
+        return [self.port] * (terms.queues or 1)
 
     def adopt_port(self, fd: int, kind: str) -> Port:
         self.adopted.append((fd, kind))
@@ -94,13 +114,13 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_tun_as_it_comes(linux: FakeLinux) -> None:
     """Without options a tun is asked for by its template, and the rest is left to the kernel."""
     assert type(await SystemHost().open_tun()) is Tun
-    assert linux.opened == [("tun", "tun%d", DEFAULT, None)]
+    assert linux.opened == [("tun", "tun%d", DEFAULT, None, PLAIN)]
 
 
 async def test_a_tap_as_it_comes(linux: FakeLinux) -> None:
     """Without options a tap is asked for by its template, and the rest is left to the kernel."""
     assert type(await SystemHost().open_tap()) is Tap
-    assert linux.opened == [("tap", "tap%d", DEFAULT, None)]
+    assert linux.opened == [("tap", "tap%d", DEFAULT, None, PLAIN)]
 
 
 async def test_a_tuns_options(linux: FakeLinux) -> None:
@@ -111,7 +131,7 @@ async def test_a_tuns_options(linux: FakeLinux) -> None:
     settings = attrs.evolve(
         DEFAULT, addresses=[ip_interface("10.8.0.2/24")], mtu=1420, queue_length=50, ipv6_linklocal=True, up=False
     )
-    assert linux.opened == [("tun", "vpn0", settings, "blue")]
+    assert linux.opened == [("tun", "vpn0", settings, "blue", PLAIN)]
 
 
 async def test_a_taps_options(linux: FakeLinux) -> None:
@@ -134,7 +154,32 @@ async def test_a_taps_options(linux: FakeLinux) -> None:
         ipv6_linklocal=False,
         up=False,
     )
-    assert linux.opened == [("tap", "lan0", settings, "/run/netns/blue")]
+    assert linux.opened == [("tap", "lan0", settings, "/run/netns/blue", PLAIN)]
+
+
+async def test_queues(linux: FakeLinux) -> None:
+    """``queues`` reaches the kernel's room among the terms, and gives an endpoint for each."""
+    host = SystemHost()
+    tuns, taps = await host.open_tun(queues=2), await host.open_tap("lan0", queues=1)
+    assert [[type(one) for one in queues] for queues in (tuns, taps)] == [[Tun, Tun], [Tap]]
+    assert [opened[-1] for opened in linux.opened] == [Terms(queues=2), Terms(queues=1)]
+
+
+async def test_the_drivers_options(linux: FakeLinux) -> None:
+    """The options of the tun driver reach the kernel's room as its terms."""
+    await SystemHost().open_tap(persistent=True, owner=5, owner_group=6, napi=True, napi_frags=True)
+    terms = Terms(persistent=True, owner=5, owner_group=6, napi=True, napi_frags=True)
+    assert linux.opened == [("tap", "tap%d", DEFAULT, None, terms)]
+
+
+@pytest.mark.parametrize("options", [{"queues": 0}, {"owner": "no such user"}, {"when_down": "later"}])
+async def test_a_bad_term_leaves_nothing_open(linux: FakeLinux, options: dict[str, Any]) -> None:
+    """What cannot be is refused; if the kernel was asked before that was seen, its device is closed again."""
+    closed: list[None] = []
+    linux.port.close_now = lambda: closed.append(None)  # type: ignore[method-assign]
+    with pytest.raises(ValueError):
+        await SystemHost().open_tun(**options)
+    assert len(closed) == len(linux.opened)
 
 
 async def test_when_down(linux: FakeLinux) -> None:

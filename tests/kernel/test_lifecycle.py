@@ -283,23 +283,6 @@ async def test_events_of_other_interfaces_are_not_ours() -> None:
         assert (event.kind, event.value) == (EventKind.MTU, 1333)
 
 
-async def test_lost_announcements_are_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an overrun the link is asked, and what changed meanwhile is told."""
-    from aiotun.linux import monitor
-    from aiotun.linux.rtnetlink import Overrun, link_messages
-
-    def overrun(sock: socket.socket) -> None:
-        link_messages(sock)
-        raise Overrun
-
-    async with aiotun.open_tun("lost0") as tun:
-        events = tun.events()
-        monkeypatch.setattr(monitor, "link_messages", overrun)
-        ip("link", "set", "lost0", "mtu", "1400")
-        event = await anext(events)
-        assert (event.kind, event.value) == (EventKind.MTU, 1400)
-
-
 async def test_a_forgotten_endpoint_with_events_is_collected() -> None:
     """Watching for events does not keep an endpoint alive that nobody closed."""
     import gc

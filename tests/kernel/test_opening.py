@@ -20,6 +20,8 @@ import aiotun
 from aiotun.linux import constants, tunfile
 from aiotun.packet import transport_checksum_ok
 
+from .cancelling import cancelled
+
 pytestmark = pytest.mark.kernel
 
 
@@ -175,12 +177,7 @@ async def test_a_value_the_kernel_refuses_leaves_nothing(
 async def test_a_cancelled_opening_leaves_nothing() -> None:
     """Cancelled at any turn, an opening closes what it opened: the name is free."""
     for ticks in range(5):
-        opening = asyncio.ensure_future(_open("cancel0"))
-        for _ in range(ticks):
-            await asyncio.sleep(0)
-        opening.cancel()
-        (result,) = await asyncio.gather(opening, return_exceptions=True)
-        assert isinstance(result, asyncio.CancelledError)
+        await cancelled(_open("cancel0"), ticks)
     await (await aiotun.open_tun("cancel0")).aclose()
 
 
@@ -218,7 +215,7 @@ async def test_running_out_of_descriptors_leaves_nothing(monkeypatch: pytest.Mon
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patch:
-        patch.setattr(tunfile, "open_netlink", refuse)
+        patch.setattr(tunfile, "open_netlink_if_any", refuse)
         await asyncio.gather(_open("many0"), return_exceptions=True)
     await (await aiotun.open_tun("many0")).aclose()
 
@@ -244,7 +241,7 @@ def test_without_the_capability_the_remedy_is_named() -> None:
 @pytest.fixture
 def persistent() -> Any:
     """A persistent tun made by `ip`, with an mtu and a queue length of its own."""
-    subprocess.run(["ip", "tuntap", "add", "dev", "keep0", "mode", "tun"], check=True)
+    subprocess.run(["ip", "tuntap", "add", "dev", "keep0", "mode", "tun", "user", "root"], check=True)
     subprocess.run(["ip", "link", "set", "keep0", "mtu", "1234", "txqueuelen", "55"], check=True)
     yield "keep0"
     subprocess.run(["ip", "link", "del", "keep0"], check=True)

@@ -156,3 +156,16 @@ async def test_no_memory_in_the_middle_keeps_what_was_read() -> None:
         assert opened.read_many(64) == [b"one", b"two"]
         with pytest.raises(QueueFull, match="no memory"):
             opened.read_many(64)
+
+
+async def test_lost_packets_are_told_one_by_one() -> None:
+    """Packets that were read, and for which there was no memory then, are each told as QueueFull (J3)."""
+    async with port() as opened:
+        opened._read_batch = lambda fd, limit, size: ([b"one"], errno.ENOMEM, 2)
+        assert opened.read_many(64) == [b"one"]
+        opened._read_batch = lambda fd, limit, size: ([], errno.ENOMEM, 1)
+        for _ in range(3):
+            with pytest.raises(QueueFull, match="no memory"):
+                opened.read_many(64)
+        opened._read_batch = lambda fd, limit, size: ([b"two"], errno.EAGAIN, 0)
+        assert opened.read_many(64) == [b"two"]

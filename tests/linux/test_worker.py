@@ -84,3 +84,60 @@ async def test_what_is_discarded_does_not_hold_up_the_loop() -> None:
     go.set()
     await asyncio.gather(task, return_exceptions=True)
     assert where and where != [threading.get_ident()]
+
+
+def test_a_result_that_comes_after_the_loop_was_closed_is_discarded() -> None:
+    """Closed while the thread runs, the loop gets nothing any more: the result is discarded in the thread."""
+    go, discarded = threading.Event(), threading.Event()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(in_thread(go.wait, discard=lambda _: discarded.set()))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    go.set()
+    ended("aiotun")
+    assert discarded.is_set()
+    forget(task)
+
+
+def test_a_result_the_loop_did_not_come_to_see_is_discarded() -> None:
+    """Closed between the thread's end and the task's next step, the loop leaves the result to be discarded, once."""
+    go = threading.Event()
+    discarded: list[bool] = []
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(in_thread(go.wait, discard=discarded.append))
+    loop.run_until_complete(asyncio.sleep(0))
+    go.set()
+    ended("aiotun")
+    loop.close()
+    forget(task)
+    assert discarded == [True]
+
+
+def test_a_result_of_a_task_that_was_destroyed_is_discarded() -> None:
+    """A task destroyed while the thread runs leaves its result to be discarded, though the loop is open."""
+    go = threading.Event()
+    discarded: list[bool] = []
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(in_thread(go.wait, discard=discarded.append))
+        runner.run(asyncio.sleep(0))
+        asyncio.tasks._unregister_task(task)  # or the runner would wait for it
+        forget(task)
+        go.set()
+        ended("aiotun")
+    assert discarded == [True]
+
+
+def ended(name: str) -> None:
+    """Wait for the threads of that name."""
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join()
+
+
+def forget(task: asyncio.Task[bool]) -> None:
+    """Destroy a task that will never end, as the garbage collector does, without the complaint."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine = task.get_coro()
+    assert coroutine is not None
+    coroutine.close()
