@@ -54,7 +54,9 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/fairness.py
 	$(BIN)/python benchmarks/importing.py
+	$(BIN)/python benchmarks/queues.py
 	$(BIN)/python benchmarks/in_process.py
+	$(BIN)/python benchmarks/offloading.py
 	$(BIN)/python benchmarks/bufferbloat.py
 
 $(VENV)/.python:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import select
 import socket
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import attrs
 from ..errors import DeviceError
 from .guardian import MESSAGE, messages
 from .messages import ADD, DUMP, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR, decode, encode
+from .small_programs import readable
 from .transaction import Transaction
 
 __all__ = ["Address", "add_addresses", "list_addresses", "restoring", "wait_usable"]
@@ -111,28 +111,42 @@ def wait_usable(transaction: Transaction, index: int, addresses: Sequence[Addres
     deadline = time.monotonic() + PATIENCE
     with transaction.origin.make_socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as told:
         told.bind((0, RTMGRP_IPV6_IFADDR))  # before asking: no change falls in between
-        news = transaction.ask(encode(RTM_GETADDR, DUMP, {"family": socket.AF_INET6}))
+        news = _there(transaction, index, waiting)
         while True:
             for message in map(decode, news):
                 _look(name, index, message, waiting)
             if not waiting:
                 return
             watched = [told.fileno()] if stop is None else [told.fileno(), stop]
-            ready = select.select(watched, [], [], max(deadline - time.monotonic(), 0))[0]
+            ready = readable(watched, deadline - time.monotonic())
             if told.fileno() not in ready:
                 code = errno.ECANCELED if ready else errno.ETIMEDOUT
                 address = next(iter(waiting.values()))
                 raise DeviceError(f"{name}: address {address} is still tentative after {PATIENCE:g} s", code)
-            news = _heard(told, transaction)
+            news = _heard(told, transaction, index, waiting)
 
 
-def _heard(told: socket.socket, transaction: Transaction) -> list[bytes]:
+def _heard(told: socket.socket, transaction: Transaction, index: int, waiting: dict[Any, Address]) -> list[bytes]:
     try:
         return list(messages(told.recv(MESSAGE)))
     except OSError as error:
         if error.errno != errno.ENOBUFS:
             raise
-        return transaction.ask(encode(RTM_GETADDR, DUMP, {"family": socket.AF_INET6}))  # some were lost
+        return _there(transaction, index, waiting)  # some were lost
+
+
+def _there(transaction: Transaction, index: int, waiting: dict[Any, Address]) -> list[bytes]:
+    """Ask for the addresses there are; nobody will tell of one that went before."""
+    told = transaction.ask(encode(RTM_GETADDR, DUMP, {"family": socket.AF_INET6}))
+    there = {_key(message)[0] for message in map(decode, told) if message["index"] == index}
+    for ip, address in waiting.items():
+        if ip not in there:
+            raise _removed(transaction.name, address)
+    return told
+
+
+def _removed(name: str, address: Address) -> DeviceError:
+    return DeviceError(f"{name}: address {address} was removed by somebody else", errno.EADDRNOTAVAIL)
 
 
 def _look(name: str, index: int, message: Any, waiting: dict[Any, Address]) -> None:
@@ -144,7 +158,7 @@ def _look(name: str, index: int, message: Any, waiting: dict[Any, Address]) -> N
         why = "somebody else on the link has it (duplicate address detection)"
         raise DeviceError(f"{name}: address {waiting[ip]} cannot be used: {why}", errno.EADDRINUSE)
     if message["header"]["type"] == RTM_DELADDR:
-        raise DeviceError(f"{name}: address {waiting[ip]} was removed by somebody else", errno.EADDRNOTAVAIL)
+        raise _removed(name, waiting[ip])
     if not flags & IFA_F_TENTATIVE or flags & IFA_F_OPTIMISTIC:
         del waiting[ip]
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from .guardian import MESSAGE, Step
-from .kept import ISOLATED
+from .small_programs import no_standard_stream, python, reap
 
 __all__ = ["Guardian"]
 
-PROGRAM = Path(__file__).with_name("guardian.py")
+PROGRAM = "guardian.py"
 
 PATIENCE = 30.0
 """Seconds for an answer; it takes milliseconds, or as long as a program that is run."""
@@ -42,13 +39,15 @@ class Guardian:
     def __init__(self, netlink: socket.socket) -> None:
         with contextlib.ExitStack() as close:
             close.enter_context(netlink)
+            close.enter_context(no_standard_stream())
+            route = close.enter_context(netlink.dup())  # the one given may be a standard stream's number
             control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             close.enter_context(theirs)
             with contextlib.ExitStack() as undo:
                 undo.enter_context(control)
                 owner = os.pidfd_open(os.getpid())  # for this process's children hold its end of the socket, too
                 close.callback(os.close, owner)
-                self._process = _start(theirs.fileno(), owner, netlink.fileno())
+                self._process = _start(theirs.fileno(), owner, route.fileno())
                 undo.pop_all()
         self._control = control
         self._control.settimeout(PATIENCE)
@@ -95,22 +94,15 @@ class Guardian:
         self._control.close()
 
     def _end(self) -> None:
-        """Wait for its end; not by Popen.wait(), which with a timeout looks every 50 ms only."""
         self._control.close()
-        ended = os.pidfd_open(self._process.pid)
-        try:
-            if not select.select([ended], [], [], PATIENCE)[0]:  # somebody stopped it
-                self._process.kill()
-        finally:
-            os.close(ended)
-        self._process.wait()
+        reap(self._process, PATIENCE)
 
 
 def _start(*fds: int) -> subprocess.Popen[bytes]:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)  # which it inherits
     try:
         return subprocess.Popen(
-            [sys.executable, *ISOLATED, str(PROGRAM), *map(str, fds)],
+            [*python(PROGRAM, "guardian"), *map(str, fds)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=fds,

@@ -12,30 +12,23 @@ import contextlib
 import errno
 import json
 import os
-import select
 import socket
 import subprocess
-import sys
 import threading
 from array import array
-from collections.abc import Iterator
-from pathlib import Path
-from pkgutil import get_data
 from typing import Any, Self
 
 from ..endpoint.forking import abandon_in_child, close_copy
-from ..errors import DeviceClosed, DeviceError, DeviceGone
+from ..errors import DeviceClosed, DeviceGone
 from .constants import CLONE_DEVICE
 from .keeper import NAMESPACES
 from .refusals import no_namespace
+from .small_programs import no_standard_stream, python, reap
 
 __all__ = ["KeptNamespace"]
 
 KEEPER = "keeper.py"
 ENTERING = "entering.py"
-
-ISOLATED = ("-I", "-S")
-"""Python's options for a program that needs the standard library only: no site-packages, no environment."""
 
 PATIENCE = 10.0
 """Seconds for an answer, which takes microseconds, and for an end; then something is wrong with the process."""
@@ -72,8 +65,8 @@ class KeptNamespace:
         Raises:
             PermissionError, DeviceError: If this user may not have them; the text names what forbids it.
         """
-        with _no_standard_stream():
-            return cls._start(_python(KEEPER))
+        with no_standard_stream():
+            return cls._start(python(KEEPER, "private host"))
 
     @classmethod
     def _start(cls, keeper: list[str]) -> Self:
@@ -134,7 +127,7 @@ class KeptNamespace:
         if not self._namespaces:
             raise DeviceClosed(CLOSED)
         fds = tuple(self._namespaces)
-        return [*_python(ENTERING), *map(str, fds), *command], fds
+        return [*python(ENTERING, "private host"), *map(str, fds), *command], fds
 
     def open_network(self) -> int:
         """Open the network namespace once more; the descriptor is the caller's."""
@@ -151,7 +144,7 @@ class KeptNamespace:
             for fd in fds:
                 os.close(fd)
             if self._process.returncode is None:
-                self._reap()
+                reap(self._process, PATIENCE)
 
     def abandon(self) -> None:
         """See Abandoning: what a child closed as its own, it would close for its parent."""
@@ -162,19 +155,6 @@ class KeptNamespace:
         fds, self._namespaces = self._namespaces, []
         for fd in fds:
             close_copy(fd)
-
-    def _reap(self) -> None:
-        """Wait for the keeper's end; not by Popen.wait(), which with a timeout looks every 50 ms only."""
-        with contextlib.suppress(ProcessLookupError):  # of who ignores SIGCHLD, nobody waits for children
-            ended = os.pidfd_open(self._process.pid)
-            poll = select.poll()  # not select(), which takes no descriptor above 1023
-            poll.register(ended, select.POLLIN)
-            try:
-                if not poll.poll(PATIENCE * 1000):  # somebody stopped it
-                    self._process.kill()
-            finally:
-                os.close(ended)
-        self._process.wait()
 
     def _hang_up(self) -> None:
         if self._control.fileno() != -1:
@@ -233,23 +213,3 @@ class KeptNamespace:
 
 def _no_room() -> OSError:
     return OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-
-def _python(program: str) -> list[str]:
-    """Return the command that runs a program of this package."""
-    if not sys.executable or getattr(sys, "frozen", False):  # which would run the frozen program once more
-        raise DeviceError("private host: sys.executable is no Python interpreter, and it takes one to keep it")
-    path = Path(__file__).with_name(program)
-    where = [str(path)] if path.exists() else ["-c", (get_data(__package__, program) or b"").decode()]  # in a zip file
-    return [sys.executable, *ISOLATED, *where]
-
-
-@contextlib.contextmanager
-def _no_standard_stream() -> Iterator[None]:
-    """Let no new descriptor be 0, 1 or 2, where those are closed: in a program they are its standard streams."""
-    with contextlib.ExitStack() as stack:
-        fd = -1
-        while fd <= 2:
-            fd = os.open(os.devnull, os.O_RDWR)
-            stack.callback(os.close, fd)
-        yield

@@ -62,7 +62,9 @@ def test_root_always_may(mode: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "needed"), [(UUCP, 0o600), (DIALER, 0o060), (ALSO_DIALER, 0o060), (OTHER, 0o006)], ids=str
+    ("who", "needed"),
+    [(UUCP, 0o600), (DIALER, 0o060), (ALSO_DIALER, 0o060), (OTHER, 0o006)],
+    ids=["owner", "group", "supplementary group", "other"],
 )
 def test_only_its_own_bits_count(who: Credentials, needed: int) -> None:
     """Owner, group and others each need both bits of their own; no other bits help."""

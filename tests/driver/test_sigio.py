@@ -63,7 +63,7 @@ def test_nobody_at_first(sigio: Sigio) -> None:
     assert sigio.owner == 0
 
 
-@pytest.mark.parametrize("id", [os.getpid(), -os.getpgrp()])
+@pytest.mark.parametrize("id", [os.getpid(), -os.getpgrp()], ids=["process", "group"])
 def test_the_owner(sigio: Sigio, id: int) -> None:
     """A process, or a group by its negative, becomes the owner."""
     sigio.set_owner(id)

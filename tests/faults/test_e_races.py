@@ -489,8 +489,7 @@ async def test_E15_a_wait_for_that_races_the_arrival_loses_nothing(make_rig: Mak
             seconds = chance.uniform(0.0001, 0.001)
             loop.call_later(seconds, arrive, number)
             try:
-                receiving = asyncio.ensure_future(rig.endpoint.recv())
-                received.append(await asyncio.wait_for(receiving, seconds + chance.uniform(0, 0.0002)))
+                received.append(await asyncio.wait_for(rig.endpoint.recv(), seconds + chance.uniform(0, 0.0002)))
             except TimeoutError:
                 continue
         while len(received) < 300:

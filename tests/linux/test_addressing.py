@@ -88,6 +88,14 @@ def test_news_end_the_wait(transaction: Transaction, command: list[str], code: i
         change.join()
 
 
+def test_an_address_that_went_before_is_not_waited_for(transaction: Transaction) -> None:
+    """An address that was removed before the wait began ends it at once."""
+    subprocess.run(["ip", "address", "del", "fd00:8::2/64", "dev", "wait0"], check=True)
+    with pytest.raises(DeviceError, match="^wait0: address fd00:8::2/64 was removed by somebody else$") as caught:
+        wait(transaction)
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
 def test_lost_news_are_made_up_for(transaction: Transaction, monkeypatch: pytest.MonkeyPatch) -> None:
     """After an overrun the addresses are asked for once more."""
 
@@ -96,5 +104,6 @@ def test_lost_news_are_made_up_for(transaction: Transaction, monkeypatch: pytest
             raise OSError(errno.ENOBUFS, "No buffer space available")
 
     told: Any = Overrun()
-    asked = addressing._heard(told, transaction)
+    index = link_index(transaction, "wait0")
+    asked = addressing._heard(told, transaction, index, {SIX.local.ip: SIX})
     assert SIX.local.ip in {addressing._key(decode(message))[0] for message in asked}

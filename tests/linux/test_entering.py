@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from aiotun.linux import kept
-from aiotun.linux.kept import ENTERING, KeptNamespace, _python
+from aiotun.linux.kept import ENTERING, KeptNamespace
+from aiotun.linux.small_programs import python
 
 pytestmark = pytest.mark.kernel
 
@@ -140,7 +141,7 @@ def test_a_program_that_comes_too_late_is_killed() -> None:
 def test_a_namespace_that_cannot_be_entered_is_said() -> None:
     """A program whose network cannot be entered does not run, and says why."""
     with open("/dev/null") as file:
-        command = [*_python(ENTERING), *[str(file.fileno())] * 3, "echo", "ran"]
+        command = [*python(ENTERING, "test"), *[str(file.fileno())] * 3, "echo", "ran"]
         done = subprocess.run(command, pass_fds=[file.fileno()], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "cannot run echo in a private network: Invalid argument\n"

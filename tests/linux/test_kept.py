@@ -193,7 +193,7 @@ def test_the_network_can_be_opened_once_more(network: KeptNamespace) -> None:
 def test_it_takes_an_interpreter(name: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Embedded or frozen, where there is no interpreter to run, the start says so, and starts nothing."""
     monkeypatch.setattr(sys, name, value, raising=False)
-    text = "^private host: sys.executable is no Python interpreter, and it takes one to keep it$"
+    text = "^private host: sys.executable is no Python interpreter, and it takes one to run keeper.py$"
     with pytest.raises(DeviceError, match=text):
         KeptNamespace.start()
 

@@ -593,14 +593,14 @@ class ModelDevice:
         self.alive()
         if address not in self.addresses:
             self.addresses.append(address)
-            self.events.append(("address", str(address)))
+            self.events.append(("address", (address, "usable")))
 
     def remove_address(self, address: IPv4Interface | IPv6Interface) -> None:
         self.alive()
         if address not in self.addresses:
             raise Refused("DeviceError", errno.EADDRNOTAVAIL)
         self.addresses.remove(address)
-        self.events.append(("address", str(address)))
+        self.events.append(("address", (address, "removed")))
 
     def set_mtu(self, mtu: int) -> None:
         self.alive()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiotun.driver import BpfListener, Device, Knote, NetworkSide, TapDevice, TunDevice
-from aiotun.endpoint import Endpoint, Event
+from aiotun.endpoint import AddressChange, Endpoint, Event
 from aiotun.pipeline import Path
 
 from .device import ModelBpf, ModelDevice, ModelKnote
@@ -90,7 +90,10 @@ class Pair:
             model.mac = real.mac
 
     def _heard(self, event: Event) -> None:
-        self.events.append((event.kind.value, event.value))
+        value = event.value
+        if isinstance(value, AddressChange):
+            value = (value.address, value.state)
+        self.events.append((event.kind.value, value))
 
     def _signalled(self, band: int) -> None:
         self.bands.append(int(band))
