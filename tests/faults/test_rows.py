@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from .page import page
 from .rows import LETTERS, ROWS
 
 ROOT = Path(__file__).parents[2]
@@ -47,3 +48,8 @@ def test_every_test_of_this_room_is_in_its_row() -> None:
             found = ROW.match(name)
             if found:
                 assert f"{file.relative_to(ROOT)}::{name}" in ROWS[found[1]]
+
+
+def test_the_page_is_what_the_table_says() -> None:
+    """docs/faults.md is what tests/faults/page.py makes of the table."""
+    assert (ROOT / "docs/faults.md").read_text() == page()
