@@ -90,7 +90,7 @@ class Pair:
             model.mac = real.mac
 
     def _heard(self, event: Event) -> None:
-        value = event.value
+        value: object = event.value
         if isinstance(value, AddressChange):
             value = (value.address, value.state)
         self.events.append((event.kind.value, value))
