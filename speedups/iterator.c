@@ -347,10 +347,10 @@ static PyType_Spec step_spec = {
 
 /* --- PacketIterator ---------------------------------------------------------------------------------------- */
 
-/* Let go of the packet that the last step gave: the interpreter has it by now. */
+/* Let go of the packet that the last step gave: the interpreter has it by now. What somebody else kept stays whole. */
 static void forget_packet(Step *step)
 {
-    if (step->stop != NULL)
+    if (step->stop != NULL && is_free(step->stop))
         Py_CLEAR(((PyStopIterationObject *)step->stop)->value);
 }
 
@@ -359,10 +359,10 @@ static Step *iterator_step(Iterator *self)
     Step *step = self->spare;
 
     if (step != NULL && is_free((PyObject *)step)) {
+        Py_INCREF(step); /* what follows may run code that asks for a step too */
         if (step->phase != DONE)
             end(step, PYGEN_RETURN); /* it was never awaited to its end */
         forget_packet(step);
-        Py_INCREF(step);
     } else {
         step = PyObject_GC_New(Step, self->state->step_type);
         if (step == NULL)

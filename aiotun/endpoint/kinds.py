@@ -91,7 +91,15 @@ class _Interface(Endpoint):
         elif sizes[0] >= self.shortest:
             return
         for packet in batch:
+            if sizes is None:
+                self._check_finished(packet)
             self._check_packet(packet)
+
+    def _check_finished(self, packet: bytes) -> None:
+        """Raise if the packet is a super-packet that needs work: nobody behind this endpoint would do it."""
+        if getattr(packet, "gso_type", 0) or getattr(packet, "needs_csum", False):
+            message = f"{self._port.name}: a super-packet is not taken here; send what offload.segment() makes of it"
+            raise PacketError(message, reason="superpacket")
 
     def _check_types(self, batch: object) -> None:
         """Raise TypeError unless every packet is bytes: a buffer that changes after it was sent is no packet."""

@@ -23,7 +23,8 @@ class Queues(Sequence[E], Generic[E]):
 
     Each is an endpoint of its own, to be used in whatever event loop: all in one, or each in a thread's. Packets of
     one flow come out of one queue, in order; which one, the kernel chooses by the flow, see Device.steer().
-    Closing this closes all.
+    Closing this closes all. When one is closed under traffic, what the kernel puts into it between the last read and
+    its end is lost, and only the kernel could have counted it.
     """
 
     __slots__ = ("_endpoints",)
@@ -64,7 +65,10 @@ class Queues(Sequence[E], Generic[E]):
         return all(endpoint.closed for endpoint in self._endpoints)
 
     def events(self) -> EventStream:
-        """Return the interface's changes from now on, as the first open queue hears them. Call it in its event loop."""
+        """Return the interface's changes from now on, as the first open queue hears them.
+
+        Call it in that queue's event loop. The stream ends with that queue, though others may be open.
+        """
         return self._one.events()
 
     def statistics(self) -> Statistics:

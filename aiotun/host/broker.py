@@ -53,7 +53,8 @@ class BrokerHost:
             ...
 
     The endpoints are like SystemHost's. The broker keeps a connection to each: when it ends, or this process is
-    killed, or the broker ends, the device is deleted, and what was set up around it is undone.
+    killed, or the broker ends, the device is deleted, and what was set up around it is undone. If the broker itself is
+    killed, that is undone too, and the device lasts as long as the endpoint.
     """
 
     def __init__(self, path: str | os.PathLike[str] = DEFAULT_PATH) -> None:

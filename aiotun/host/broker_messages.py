@@ -84,8 +84,10 @@ class Request:
         """
         values = dict(self.options)
         for option, make in (("routes", Route), ("rules", Rule)):
-            if isinstance(values.get(option), list):
-                values[option] = [_made(make, one) if isinstance(one, dict) else one for one in values[option]]
+            given = values.get(option)
+            several = [given] if isinstance(given, dict) else given
+            if isinstance(several, list):
+                values[option] = [_made(make, one) if isinstance(one, dict) else one for one in several]
         return link_settings(values)  # type: ignore[arg-type]
 
     def encode(self) -> bytes:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_network
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from ..endpoint import Tun
 from ..routing import Network
-from .options import word
+from .options import routes, word
 
 if TYPE_CHECKING:
     from ..linux.transaction import Transaction
@@ -18,6 +17,9 @@ __all__ = ["FullTunnel", "HasFileno", "full_tunnel"]
 
 MARK = 51820
 """The mark and the table if none are given: those that wg-quick(8) begins with."""
+
+SHARED = (253, 254, 255)
+"""The tables default, main and local, that the kernel's own rules ask: Linux include/uapi/linux/rtnetlink.h."""
 
 
 class HasFileno(Protocol):
@@ -92,7 +94,7 @@ def full_tunnel(
     fwmark: int = MARK,
     table: int | None = None,
     kill_switch: bool | Literal["hold"] = True,
-    except_for: Iterable[str | Network] = (),
+    except_for: str | Network | Iterable[str | Network] = (),
     sockets: Iterable[HasFileno] = (),
 ) -> FullTunnel:
     """
@@ -114,7 +116,7 @@ def full_tunnel(
         kill_switch: While the tunnel is up nothing goes past it, though the tun be down, or deleted: programs get
             "no route to host". No firewall is needed. ``"hold"`` keeps it so if the process is killed, until the next
             full tunnel like this one ends; otherwise the packets then go their old way.
-        except_for: Prefixes that go past the tunnel.
+        except_for: A prefix that goes past the tunnel, or several.
         sockets: What the tunnel itself sends by, sockets or channels: they are marked.
 
     Raises:
@@ -126,11 +128,14 @@ def full_tunnel(
         raise TypeError(f"a full tunnel is a tun, not {type(tun).__name__}")
     if kill_switch not in (True, False, "hold"):
         raise ValueError(f'kill_switch is True, False or "hold", not {kill_switch!r}')
+    table = word("table", word("fwmark", fwmark) if table is None else table)
+    if table in SHARED:
+        raise ValueError(f"table {table} is asked for marked packets too; give the tunnel one of its own, like {MARK}")
     return FullTunnel(
         tun,
         fwmark=word("fwmark", fwmark),
-        table=word("table", fwmark if table is None else table),
+        table=table,
         kill_switch=kill_switch,
-        except_for=[ip_network(prefix) for prefix in except_for],
+        except_for=[route.prefix for route in routes(except_for)],
         sockets=list(sockets),
     )

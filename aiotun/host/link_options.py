@@ -57,7 +57,7 @@ class TunOptions(TypedDict, total=False):
     """
     routes: Routes
     """Prefixes that are reached through it, ``["10.0.0.0/8"]``, or a Route for more than that."""
-    rules: Iterable[Rule]
+    rules: Rule | Iterable[Rule]
     """Which packets are routed by which table."""
     sysctl: Mapping[str, str | int]
     """Settings of its network, ``{"net.ipv4.conf.{name}.rp_filter": 0}``; ``{name}`` is the interface's."""

@@ -145,14 +145,14 @@ def routes(given: Routes) -> list[Route]:
     return [one if isinstance(one, Route) else Route(one) for one in several]
 
 
-def rules(given: Iterable[Rule]) -> list[Rule]:
+def rules(given: Rule | Iterable[Rule]) -> list[Rule]:
     """
     Return the rules, in order.
 
     Raises:
         TypeError: If one is no Rule.
     """
-    several = list(given)
+    several = [given] if isinstance(given, Rule) else list(given)
     for one in several:
         if not isinstance(one, Rule):
             raise TypeError(f"rules are aiotun.Rule(...), not {type(one).__name__}")

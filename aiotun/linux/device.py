@@ -233,6 +233,8 @@ class KernelDevice(Device):
             return
         if not (program is None or isinstance(program, int)):
             raise TypeError(f"{self._name}: a program is bytes or a descriptor, not {type(program).__name__}")
+        if program is not None:
+            _check("descriptor", program, 0, 2**31 - 1, self._name)  # to the kernel -1 is None
         descriptor = NO_PROGRAM if program is None else program
         reason = f"descriptor {descriptor} is not a BPF program of type socket filter"
         self._order(request, INT.pack(descriptor), "set the program", {errno.EBADF: reason, errno.EINVAL: reason})

@@ -77,21 +77,33 @@ def main() -> None:
 
 def _told(control: socket.socket, owner: int, steps: list[Step]) -> bool:
     """Take note of steps until the owner says what is to be done, or is gone; return whether to undo them."""
+    younger: list[int] = []
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(owner, select.POLLIN)
     while control.fileno() in (ready := dict(poll.poll())) or owner not in ready:
         message, fds, _, _ = socket.recv_fds(control, MESSAGE, 1)
         if not message:
-            return True
+            break
         told = json.loads(message)
         if "step" in told:
             steps.append(told["step"] | ({"fd": fds[0]} if fds else {}))
         elif "forget" in told:
             steps.pop()
+        elif "younger" in told:
+            younger += fds
         else:
             return "undo" in told
+    _wait_for_ends(younger)
     return True
+
+
+def _wait_for_ends(processes: Sequence[int]) -> None:
+    """Let guardians of the same owner undo first what was changed after our steps: ours may be under it."""
+    for process in processes:
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        poll.poll(PATIENCE * 1000)
 
 
 def undo_all(steps: list[Step], netlink: socket.socket) -> list[str]:

@@ -26,6 +26,10 @@ BLOCKED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.
 """What must not end it: who stops a service signals all its processes, and the guardian's work comes after that."""
 
 
+_GUARDIANS: set[Guardian] = set()
+"""Those of this process that have not ended."""
+
+
 class Guardian:
     """
     The process that undoes this one's changes should this one be killed. Whoever starts it ends it.
@@ -51,6 +55,11 @@ class Guardian:
                 undo.pop_all()
         self._control = control
         self._control.settimeout(PATIENCE)
+        try:
+            _introduce(self)
+        except BaseException:
+            self._end()
+            raise
 
     @property
     def pid(self) -> int:
@@ -65,6 +74,11 @@ class Guardian:
             OSError: If nobody is there to be told.
         """
         socket.send_fds(self._control, [json.dumps({"step": step}).encode()], fds)
+
+    def wait_for(self, younger: int) -> None:
+        """Tell the pidfd of a guardian that undoes first, should the owner be killed. Gone by now, it need not know."""
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._control, [b'{"younger": true}'], [younger])
 
     def forget(self) -> None:
         """Take the last step back: it was not made."""
@@ -90,12 +104,25 @@ class Guardian:
 
     def abandon(self) -> None:
         """Give it up in a forked child: it is the parent's."""
+        _GUARDIANS.discard(self)
         self._process.returncode = 0  # it is the parent's to wait for
         self._control.close()
 
     def _end(self) -> None:
+        _GUARDIANS.discard(self)
         self._control.close()
         reap(self._process, PATIENCE)
+
+
+def _introduce(guardian: Guardian) -> None:
+    """Make a guardian known to those that were there before."""
+    process = os.pidfd_open(guardian.pid)
+    try:
+        for older in tuple(_GUARDIANS):
+            older.wait_for(process)
+    finally:
+        os.close(process)
+    _GUARDIANS.add(guardian)
 
 
 def _start(*fds: int) -> subprocess.Popen[bytes]:

@@ -36,12 +36,18 @@ FOREIGN = (
 )
 UNSET = (None, 0, 0xFFFFFFFF)
 
+NO_PRIORITY = 2**32
+"""Above every priority."""
+
 
 def add_rules(transaction: Transaction, rules: Sequence[Rule]) -> None:
     """Add the rules that are not there, in order: each is tried before the one that was added before it."""
+    last: dict[int | None, int] = {}  # by IP version: the priority of the one before
     for rule in rules:
         for version in rule.versions:
-            _add(transaction, _resolved(rule, version, transaction.name))
+            placed = _add(transaction, _resolved(rule, version, transaction.name), last.get(version, NO_PRIORITY))
+            if rule.priority is None:
+                last[version] = placed
 
 
 def _resolved(rule: Rule, version: Literal[4, 6], name: str) -> Rule:
@@ -56,9 +62,10 @@ def _resolved(rule: Rule, version: Literal[4, 6], name: str) -> Rule:
     )
 
 
-def _add(transaction: Transaction, rule: Rule) -> None:
+def _add(transaction: Transaction, rule: Rule, last: int) -> int:
+    """Add a rule unless it is there, tried before that of priority *last* if it asks for none; return its priority."""
     told = [decode(one) for one in transaction.ask(encode(RTM_GETRULE, DUMP, {"family": _family(rule)}))]
-    there = next((known for known in map(_rule, told) if known is not None and _fits(rule, known)), None)
+    there = next((known for known in map(_rule, told) if known is not None and _fits(rule, known, last)), None)
     if there is None and rule.priority is None:
         rule = attrs.evolve(rule, priority=_free(told))
     what, undo = f"rule {rule}", {"send": [_message(RTM_DELRULE, there or rule).hex()]}
@@ -66,10 +73,13 @@ def _add(transaction: Transaction, rule: Rule) -> None:
         transaction.found(what, undo)
     else:
         transaction.change(what, _message(RTM_NEWRULE, rule, ADD), undo)
+    return (there or rule).priority or 0
 
 
-def _fits(rule: Rule, known: Rule) -> bool:
-    return rule == (known if rule.priority is not None else attrs.evolve(known, priority=None))
+def _fits(rule: Rule, known: Rule, last: int) -> bool:
+    if rule.priority is not None:
+        return rule == known
+    return (known.priority or 0) < last and rule == attrs.evolve(known, priority=None)
 
 
 def _free(told: Sequence[Any]) -> int:

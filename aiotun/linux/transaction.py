@@ -29,9 +29,13 @@ NETLINK_EXT_ACK = 11
 NETLINK_GET_STRICT_CHK = 12
 
 REMEDIES = {
-    errno.EEXIST: "there is one already; give this one a metric or a priority of its own",
+    errno.EEXIST: "there is one already; give this one a metric, a priority or a table of its own",
     errno.EROFS: "/proc/sys is read-only here",
 }
+
+FORBIDDEN = "it takes CAP_NET_ADMIN in the device's namespace"
+DISABLED = "set sysctl net.ipv6.conf.{name}.disable_ipv6 to 0"
+"""What to do about the kernel's EACCES to who gives an IPv6 address or route to a link that has no IPv6."""
 
 
 class Transaction:
@@ -177,6 +181,6 @@ class Transaction:
             reason = "; ".join(filter(None, (error.strerror or str(error), REMEDIES.get(error.errno or 0))))
             message = f"{self.name}: cannot set {what}: {reason}"
             if error.errno in (errno.EPERM, errno.EACCES):
-                remedy = f"{message}; it takes CAP_NET_ADMIN in the device's namespace"
-                raise PermissionError(error.errno, remedy) from error
+                remedy = DISABLED.format(name=self.name) if "IPv6 is disabled" in reason else FORBIDDEN
+                raise PermissionError(error.errno, f"{message}; {remedy}") from error
             raise device_error(error, message) from error

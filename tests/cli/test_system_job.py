@@ -31,7 +31,7 @@ async def test_everything_arrives() -> None:
         progress = await run_job(SystemJob(), 0.5, silent)
     assert problems(progress) == []
     assert progress.measured.intact
-    assert len(progress.measured.rtts) >= 4
+    assert len(progress.measured.rtts) >= 2
     assert progress.measured.content > 0
     assert namespaces() == ""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from aiotun.endpoint import Port, Tap, Tun, kinds, set_adopt
 from aiotun.endpoint.kinds import link_header
 from aiotun.errors import AiotunError, DeviceError, PacketError, PacketTooBig, UnsupportedFamily
+from aiotun.packet import SuperPacket
 
 from .fakes import FakePort
 
@@ -77,6 +78,23 @@ async def test_tun_refuses(sent: bytes, error: type[AiotunError], text: str) -> 
     """A tun refuses what cannot be a packet, with a sentence, before the device sees it."""
     raised = await refusal(Tun, sent)
     assert (type(raised), str(raised)) == (error, text)
+
+
+@pytest.mark.parametrize("unfinished", [{"gso_type": 1, "gso_size": 8}, {"needs_csum": True}])
+async def test_an_unfinished_super_packet_is_refused(unfinished: dict[str, Any]) -> None:
+    """A super-packet that is yet to be cut, or summed, is refused: the device would take it, and lose it."""
+    raised = await refusal(Tun, SuperPacket(packet(4, 4000), **unfinished))
+    text = "fake0: a super-packet is not taken here; send what offload.segment() makes of it"
+    assert isinstance(raised, PacketError)
+    assert (type(raised), str(raised), raised.reason) == (PacketError, text, "superpacket")
+
+
+async def test_a_finished_super_packet_is_a_packet() -> None:
+    """A super-packet that nothing is to be done to is sent like any packet."""
+    port = FakePort()
+    async with Tun(port) as tun:
+        await tun.send(SuperPacket(TUN_TAKES[0]))
+    assert port.written == [TUN_TAKES[0]]
 
 
 @pytest.mark.parametrize(("sent", "error", "text"), TAP_REFUSES)

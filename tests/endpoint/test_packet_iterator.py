@@ -222,6 +222,35 @@ def test_the_iterator_is_its_own(form: Make) -> None:
         form(list[bytes]().pop)  # type: ignore[call-arg]
 
 
+@both(PacketIterator)
+def test_a_kept_end_stays_whole(form: Make) -> None:
+    """Who keeps the StopIteration that a step ended with has its packet for good, whatever the next steps are."""
+    iterator = Source(b"one", b"two").steps(form)
+    with pytest.raises(StopIteration) as caught:
+        next(iterator.__anext__().__await__())
+    assert result_of(iterator.__anext__()) == b"two"
+    assert caught.value.value == b"one"
+
+
+@both(PacketIterator)
+def test_a_step_from_within_the_end_of_another(form: Make) -> None:
+    """A step that is asked for while a half-run one is dropped is another than the one that follows it."""
+    held: list[bytes] = []
+    inner: list[Any] = []
+
+    async def fill() -> None:
+        try:
+            await Pausing(1)
+        finally:
+            inner.append(iterator.__anext__())
+
+    iterator = form(held.pop, fill)
+    iterator.__anext__().send(None)
+    step = iterator.__anext__()
+    held += [b"two", b"one"]
+    assert [result_of(step), result_of(inner[0])] == [b"one", b"two"]
+
+
 # --- the forms beside each other --------------------------------------------------------------------
 
 

@@ -80,6 +80,13 @@ def test_the_settings_of_a_request() -> None:
     assert (settings.mtu, settings.up) == (1400, True)
 
 
+@pytest.mark.parametrize("one", [Route("10.0.0.0/8", table=7), "10.0.0.0/8"])
+def test_a_single_route_and_rule(one: Any) -> None:
+    """One route or rule that is no list is one as well by a broker."""
+    settings = Request.decode(Request.make("tun", "vpn0", {"routes": one, "rules": Rule(table=7)}).encode()).settings()
+    assert (settings.routes, settings.rules) == ([one if isinstance(one, Route) else Route(one)], [Rule(table=7)])
+
+
 def test_a_request_that_is_too_long() -> None:
     """What does not fit in a message is refused before it is sent."""
     with pytest.raises(ValueError, match=rf"vpn0: the request is \d+ bytes, at most {LIMIT} fit"):

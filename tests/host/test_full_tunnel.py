@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from aiotun.linux import tunnel
     [
         ({"fwmark": 0}, "fwmark is a number from 1 to"),
         ({"table": 2**32}, "table is a number"),
+        ({"table": 254}, "table 254 is asked for marked packets too; give the tunnel one of its own, like 51820"),
+        ({"fwmark": 255}, "table 255 is asked"),
         ({"kill_switch": "off"}, "kill_switch is True, False or \"hold\", not 'off'"),
         ({"except_for": ["nowhere"]}, "nowhere"),
     ],
@@ -28,6 +31,15 @@ async def test_a_value_that_cannot_be(options: dict[str, Any], text: str) -> Non
     async with SoftHost() as host, host.open_tun() as tun:
         with pytest.raises(ValueError, match=text):
             aiotun.full_tunnel(tun, **options)
+
+
+async def test_one_exception() -> None:
+    """A single prefix may stand for a list of one; a number is no prefix."""
+    async with SoftHost() as host, host.open_tun() as tun:
+        for one in ("10.0.0.0/8", ip_network("10.0.0.0/8")):
+            assert aiotun.full_tunnel(tun, except_for=one)._except_for == [ip_network("10.0.0.0/8")]
+        with pytest.raises(TypeError, match="a prefix is text like"):
+            aiotun.full_tunnel(tun, except_for=[5])  # type: ignore[list-item]
 
 
 async def test_a_tap_is_refused() -> None:

@@ -141,8 +141,8 @@ def test_routes(given: Any) -> None:
 
 
 def test_rules_of_a_foreign_type() -> None:
-    """A rule is a Rule; text is not."""
-    assert rules([Rule(fwmark=5)]) == [Rule(fwmark=5)]
+    """Rules are one Rule, or several; text is not."""
+    assert rules(Rule(fwmark=5)) == rules([Rule(fwmark=5)]) == [Rule(fwmark=5)]
     with pytest.raises(TypeError, match=r"rules are aiotun.Rule\(...\), not str"):
         rules(["from 10.0.0.0/8"])  # type: ignore[list-item]
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -229,6 +230,22 @@ async def test_two_tunnels_need_two_tables() -> None:
             async with aiotun.full_tunnel(other):
                 pass
         assert changed(before) == {}
+
+
+async def test_what_is_on_the_link_stays_there_with_two_tunnels(wire: socket.socket) -> None:
+    """A second tunnel is as good as the first, whose rules are not its own, and stays so when the first has ended."""
+    async with (
+        aiotun.open_tun("full11", address="10.8.0.2/24") as one,
+        aiotun.open_tun("full12", address="10.9.0.2/24") as other,
+        AsyncExitStack() as first,
+    ):
+        await first.enter_async_context(aiotun.full_tunnel(one))
+        async with aiotun.full_tunnel(other, fwmark=78):
+            send(b"test:both", "192.0.2.2")
+            assert passed(wire, b"both") == [b"both"]
+            await first.aclose()
+            send(b"test:second", "192.0.2.2")
+            assert passed(wire, b"second") == [b"second"]
 
 
 async def test_in_another_namespace() -> None:

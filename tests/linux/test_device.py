@@ -298,6 +298,14 @@ async def test_another_descriptor_is_not_a_program(program: int) -> None:
             tun.device.steer(program)
 
 
+@pytest.mark.parametrize("program", [-1, -5, 2**31, 2**70])
+async def test_a_number_that_is_no_descriptor_is_refused(program: int) -> None:
+    """A number that no descriptor has is a ValueError; -1, which lifts a program in the kernel, too."""
+    async with aiotun.open_tun("dev23") as tun:
+        with pytest.raises(ValueError, match=f"dev23: descriptor is 0 to 2147483647, not {program}"):
+            tun.device.filter(program)
+
+
 @programs_needed
 async def test_a_program_the_verifier_refuses_comes_with_its_log() -> None:
     """A program that returns nothing is refused, with the verifier's own words, and nothing is left open."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from network import told
 
-from aiotun.linux import guardian
+from aiotun.linux import guardian, guarding
 from aiotun.linux.guardian import ask, attribute, messages, undo_all
 from aiotun.linux.messages import ADD, RTM_DELRULE, RTM_NEWROUTE, RTM_NEWRULE, encode
 from aiotun.linux.routes import route_message
@@ -183,3 +183,36 @@ def test_it_says_what_it_could_not_undo() -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b"aiotun: not undone: dns: false ended with status 1\n"
         assert process.wait() == 0
+
+
+def test_of_one_owners_guardians_the_younger_undoes_first(tmp_path: Path) -> None:
+    """A guardian whose owner is gone waits for the end of those that were started after it."""
+    log = tmp_path / "log"
+    (older, to_older), (younger, to_younger) = started(), started()
+    with older, younger:
+        for control, name in ((to_older, "older"), (to_younger, "younger")):
+            step = {"what": name, "run": ["sh", "-c", f"echo {name} >> {log}"]}
+            control.send(json.dumps({"step": step}).encode())
+        process = os.pidfd_open(younger.pid)
+        socket.send_fds(to_older, [b'{"younger": true}'], [process])
+        os.close(process)
+        to_older.close()
+        to_younger.close()
+        assert (older.wait(), younger.wait()) == (0, 0)
+    assert log.read_text().split() == ["younger", "older"]
+
+
+def test_guardians_of_one_process_know_the_younger_ones() -> None:
+    """A guardian is introduced to those that were there before it, and forgotten at its end."""
+
+    def made() -> guarding.Guardian:
+        return guarding.Guardian(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
+
+    told: list[int] = []
+    older = made()
+    older.wait_for = told.append  # type: ignore[assignment, method-assign]
+    younger = made()
+    assert (len(told), guarding._GUARDIANS) == (1, {older, younger})
+    older.keep()
+    younger.keep()
+    assert guarding._GUARDIANS == set()

@@ -89,3 +89,20 @@ def test_the_priority_before_all_others(transaction: Transaction) -> None:
     add(WHOLE)
     add_rules(transaction, [Rule(fwmark=6, table=60, version=4), Rule(fwmark=7, table=70, version=4)])
     assert [one["priority"] for one in told("-4", "rule")][:4] == [0, 7, 8, 9]
+
+
+def test_a_rule_that_is_there_too_late(transaction: Transaction) -> None:
+    """A rule that is there, but tried after the one before it in the list, is not the one asked for."""
+    add(WHOLE)
+    add_rules(transaction, [Rule(fwmark=6, table=60, version=4), Rule(fwmark=5, table=50, version=4)])
+    marks = [(one["priority"], one.get("fwmark")) for one in told("-4", "rule")]
+    assert marks[1:4] == [(7, "0x5"), (8, "0x6"), (9, "0x5")]
+
+
+def test_rules_that_are_there_in_order(transaction: Transaction) -> None:
+    """Rules that are there in the order asked for, with others between them, are the rules."""
+    wanted = [Rule(fwmark=mark, table=50, version=4) for mark in (5, 6)]
+    add_rules(transaction, [wanted[0], Rule(fwmark=7, table=50, version=4), wanted[1]])
+    before = count()
+    add_rules(transaction, wanted)
+    assert count() == before

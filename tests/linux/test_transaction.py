@@ -124,6 +124,17 @@ def test_a_refusal_names_the_step(transaction: Transaction, code: int, kind: typ
     assert caught.value.errno == code
 
 
+def test_a_link_without_ipv6(transaction: Transaction) -> None:
+    """To who gives an IPv6 address where IPv6 is off, the error says what to switch on, not which right it takes."""
+
+    def refuse() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied (ipv6: IPv6 is disabled on this device)")
+
+    with pytest.raises(PermissionError, match=r"device\); set sysctl net.ipv6.conf.tx0.disable_ipv6 to 0$") as caught:
+        transaction.step("address fd00::1/64", refuse, None)
+    assert caught.value.errno == errno.EACCES
+
+
 def test_what_a_rollback_leaves_is_a_note(transaction: Transaction) -> None:
     """An exception that rolls back carries a note for everything that could not be undone."""
     with pytest.raises(KeyError) as caught:
