@@ -58,9 +58,9 @@ def _forked() -> None:
     if sys._getframe(1).f_globals.get("__name__") == "subprocess":  # a preexec_fn, and then another program
         return
     with contextlib.ExitStack() as each:  # whatever one of them raises
+        each.callback(_ALIVE.clear)
         for owner, function in tuple(_ALIVE.items()):
             each.callback(function, owner)
-    _ALIVE.clear()
 
 
 if hasattr(os, "register_at_fork"):  # there is no fork on Windows

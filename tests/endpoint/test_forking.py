@@ -50,6 +50,14 @@ def test_a_grandchild_abandons_nothing_again() -> None:
     assert forked(lambda: forked(lambda: owner.abandoned)) == "1"
 
 
+def test_a_grandchild_abandons_nothing_again_though_one_raised() -> None:
+    """An owner that raised in the child is not asked again in a grandchild, nor is any other."""
+    owners = [Owner(OSError(9, "Bad file descriptor")), Owner()]
+    for owner in owners:
+        abandon_in_child(owner)
+    assert forked(lambda: forked(lambda: [owner.abandoned for owner in owners])) == "[1, 1]"
+
+
 def test_an_owner_that_is_no_more_is_not_kept() -> None:
     """To be told of forks keeps nothing alive."""
     owner = Owner()
