@@ -68,7 +68,7 @@ def test_nothing_is_lost(value: IPv6, padding: bytes) -> None:
 @given(s.ipv6)
 def test_scapy_reads_ours(value: IPv6) -> None:
     """Scapy finds in our bytes what we put there."""
-    other = inet6.IPv6(value.build())
+    other = inet6.IPv6(value.build()[:40])  # the header alone: scapy fails over a routing header that is cut short
     assert (IPv6Address(other.src), IPv6Address(other.dst)) == (value.src, value.dst)
     assert (other.nh, other.hlim, other.tc, other.fl) == (
         value.next_header,
