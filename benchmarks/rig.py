@@ -37,7 +37,7 @@ Figures = dict[str, float]
 def build(name: str) -> str:
     """Compile ``c/name.c`` if it is newer than its binary, and return the binary's path."""
     binary = BUILD / name
-    sources = [HERE / "c" / f"{name}.c", HERE / "c" / "tun.h"]
+    sources = [HERE / "c" / f"{name}.c", *(HERE / "c").glob("*.h")]
     if not binary.exists() or binary.stat().st_mtime < max(source.stat().st_mtime for source in sources):
         BUILD.mkdir(exist_ok=True)
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", binary, sources[0]], check=True)

@@ -9,13 +9,13 @@ import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, overload
 from weakref import WeakSet
 
 from ..endpoint import Endpoint, Opening, Queues, Tap, Tun, WhenDown
 from ..errors import DeviceClosed, DeviceError, device_error
 from .broker_messages import DEFAULT_PATH, LIMIT, Request, decode_answer
+from .closing import ClosedByBlock
 from .link_options import TapOptions, TunOptions, check_options
 from .several import endpoints_over, one_or_several
 from .system import check_platform
@@ -43,7 +43,7 @@ REMEDIES = {
 E = TypeVar("E", bound=Endpoint)
 
 
-class BrokerHost:
+class BrokerHost(ClosedByBlock):
     """
     This machine's stack, through a broker: ``aiotun broker`` opens devices by its policy, for users without a right.
 
@@ -167,14 +167,6 @@ class BrokerHost:
                 stack.push_async_callback(_end, self._kept.pop())
             for endpoint in tuple(self._endpoints):
                 stack.push_async_callback(endpoint.aclose)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def _open(
         self,

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import ip_address, ip_network
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar, Unpack, overload
 from weakref import WeakSet
 
 from ..endpoint import Endpoint, Opening, Queues, Tap, Tun, WhenDown
 from ..errors import DeviceClosed
+from .closing import ClosedByBlock
 from .device_options import KernelTapOptions, KernelTunOptions, device_terms
 from .link_options import check_options, link_settings
 from .options import Addresses, addresses
@@ -31,7 +31,7 @@ __all__ = ["PrivateHost"]
 E = TypeVar("E", bound=Endpoint)
 
 
-class PrivateHost(PrivateSockets, PrivatePrograms, PrivateJoining):
+class PrivateHost(PrivateSockets, PrivatePrograms, PrivateJoining, ClosedByBlock):
     """
     A user, network and PID namespace: the real stack of the Linux kernel, apart from the machine's network.
 
@@ -198,11 +198,6 @@ class PrivateHost(PrivateSockets, PrivatePrograms, PrivateJoining):
     async def __aenter__(self) -> Self:
         await self.start()
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def __del__(self) -> None:
         kept: KeptNamespace | None = getattr(self, "_kept", None)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -15,6 +14,7 @@ from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown
 from ..errors import DeviceBusy
 from ..packet import AddressLike
 from ..queueing import Discipline, Fifo
+from .closing import ClosedByBlock
 from .neighbors import Neighbors
 from .options import Addresses, addresses, hardware_address
 from .routes import Routes
@@ -58,7 +58,7 @@ class _Options:
             device.snd = Fifo(self.queue_length)
 
 
-class SoftHost(SoftInterfaces):
+class SoftHost(SoftInterfaces, ClosedByBlock):
     """
     A network stack side in this process, and the interfaces in it.
 
@@ -193,14 +193,6 @@ class SoftHost(SoftInterfaces):
             stack.callback(self._delete_all)
             for endpoint in [*self._networks.values(), *self._endpoints.values()]:
                 stack.push_async_callback(endpoint.aclose)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     # --- inside -----------------------------------------------------------------------------------
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, overload
 
 from ..endpoint import Endpoint, Opening, Queues, Tap, Tun, WhenDown, set_adopt
 from ..errors import DeviceError
+from .closing import ClosedByBlock
 from .device_options import KernelTapOptions, KernelTunOptions, device_terms
 from .link_options import check_options, link_settings
 from .several import endpoints_over, one_or_several
@@ -22,7 +22,7 @@ __all__ = ["SystemHost", "check_platform", "open_tap", "open_tun"]
 E = TypeVar("E", bound=Endpoint)
 
 
-class SystemHost:
+class SystemHost(ClosedByBlock):
     """
     The kernel of this machine as a host; ``aiotun.open_tun`` and ``aiotun.open_tap`` are its methods.
 
@@ -120,14 +120,6 @@ class SystemHost:
 
     async def aclose(self) -> None:
         """Do nothing: the kernel stays."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 def _opening(

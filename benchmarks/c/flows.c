@@ -21,35 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LARGEST 65000
+#include "source.h"
+
 #define MOST_FLOWS 1024
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static int open_flow(const char *address, int payload, int segments)
-{
-    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(9)};
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-    if (fd < 0)
-        fail("socket");
-    if (inet_pton(AF_INET, address, &peer.sin_addr) != 1 || connect(fd, (struct sockaddr *)&peer, sizeof peer) < 0)
-        fail("connect");
-    if (segments > 1 && setsockopt(fd, SOL_UDP, UDP_SEGMENT, &payload, sizeof payload) < 0)
-        fail("UDP_SEGMENT");
-    return fd;
-}
 
 int main(int argc, char **argv)
 {
@@ -71,7 +45,7 @@ int main(int argc, char **argv)
         return 2;
     }
     for (int i = 0; i < flows; i++)
-        sockets[i] = open_flow(argv[1], payload, segments);
+        sockets[i] = open_socket(argv[1], payload, segments);
 
     double start = now(), end = start + seconds;
     for (unsigned flow = 0; now() < end; flow = (flow + 1) % (unsigned)flows) {
