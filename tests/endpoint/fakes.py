@@ -6,8 +6,11 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
-from aiotun.endpoint import Capabilities, Event, InterfaceCounters, Port, Readiness
+import pytest
+
+from aiotun.endpoint import Capabilities, Event, InterfaceCounters, Port, Readiness, receiving
 
 IPV4 = bytes.fromhex("4500002800000000400100007f0000017f000001") + bytes(20)
 
@@ -22,6 +25,19 @@ def packets(count: int, start: int = 0) -> list[bytes]:
 
 def numbers(batch: Sequence[bytes]) -> list[int]:
     return [int.from_bytes(packet[-4:], "big") for packet in batch]
+
+
+BUDGET = 2**-10
+"""The time budget of the tests, in seconds: its fractions are exact."""
+
+
+class Clock:
+    """The time by which a slow consumer is known: it passes only when a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 4096.0
+        monkeypatch.setattr(receiving, "TIME_BUDGET", BUDGET)
+        monkeypatch.setattr(receiving, "time", SimpleNamespace(perf_counter=lambda: self.now))
 
 
 class FakePort(Port):

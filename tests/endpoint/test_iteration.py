@@ -11,7 +11,7 @@ from aiotun.endpoint import Endpoint, PacketIterator, receiving
 from aiotun.errors import DeviceClosed, DeviceError, DeviceGone
 from aiotun.testing.expect import parked
 
-from .fakes import FakePort, numbers, packets
+from .fakes import Clock, FakePort, numbers, packets
 
 
 @pytest.fixture(params=forms(PacketIterator), autouse=True)
@@ -36,7 +36,7 @@ async def test_packets_one_by_one() -> None:
     assert numbers(await task) == [0, 1, 2, 3, 4]
 
 
-async def test_packets_come_out_of_one_read() -> None:
+async def test_packets_come_out_of_one_read(clock: Clock) -> None:
     """``async for`` reads a batch from the device at a time."""
     port = FakePort(read=[packets(64), packets(3, start=64)])
     async with Endpoint(port) as endpoint:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,28 +14,10 @@ from aiotun.endpoint import receiving as module
 from aiotun.errors import ConcurrencyError, DeviceDown, DeviceError, DeviceGone, QueueFull, WouldBlock, device_error
 from aiotun.testing.expect import parked, turns
 
-from .fakes import FakePort, numbers, packets
+from .fakes import BUDGET, Clock, FakePort, numbers, packets
 
 GONE = DeviceGone("fake0: the interface was deleted")
 NO_MEMORY = QueueFull("fake0: no memory")
-
-
-BUDGET = 2**-10
-"""The time budget of the tests, in seconds: its fractions are exact."""
-
-
-class Clock:
-    """Time that passes only when a test says so."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 4096.0
-        monkeypatch.setattr(module, "TIME_BUDGET", BUDGET)
-        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: self.now))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
 
 
 class Napping:
