@@ -1,7 +1,7 @@
 """The endpoint contract, the same on every host."""
 
 from .attachment import BATCH
-from .device import Device
+from .device import OFFLOAD, Device, check_offload
 from .endpoint import Endpoint, WhenDown
 from .events import AddressChange, AddressState, Event, EventKind, EventStream
 from .iteration import BatchIterator, PacketIterator
@@ -10,11 +10,13 @@ from .opening import Opening
 from .port import Capabilities, ClosedPort, InterfaceCounters, Port
 from .queues import Queues
 from .readiness import FdReadiness, Readiness
+from .reports import Report
 from .statistics import Statistics
 from .turn import turn
 
 __all__ = [
     "BATCH",
+    "OFFLOAD",
     "AddressChange",
     "AddressState",
     "BatchIterator",
@@ -32,10 +34,12 @@ __all__ = [
     "Port",
     "Queues",
     "Readiness",
+    "Report",
     "Statistics",
     "Tap",
     "Tun",
     "WhenDown",
+    "check_offload",
     "set_adopt",
     "turn",
 ]

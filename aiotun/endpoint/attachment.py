@@ -84,6 +84,21 @@ class Attachment:
         return self._port.capabilities
 
     @property
+    def superpackets(self) -> bool:
+        """
+        Whether super-packets come out of the endpoint and go into it, one buffer for many packets.
+
+        They come out where they are asked for, ``recv_many(superpackets=True)``; otherwise as the packets they stand
+        for. On an endpoint that has none, sending one is refused.
+        """
+        return self._port.superpackets
+
+    @property
+    def offload(self) -> frozenset[str]:
+        """What the stack leaves to this end, and takes from it unfinished: see Device.offload; empty without."""
+        return self._port.offload
+
+    @property
     def closed(self) -> bool:
         """Whether close has begun."""
         return isinstance(self._port, ClosedPort)

@@ -5,7 +5,27 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterable
 
-__all__ = ["Device"]
+__all__ = ["OFFLOAD", "Device", "check_offload"]
+
+OFFLOAD = frozenset(("tso", "uso", "tcp_gro", "udp_gro"))
+"""What can be on: see Device.offload."""
+
+
+def check_offload(given: bool | Iterable[str] | None) -> frozenset[str]:
+    """
+    Return the features that an ``offload`` option names: True is all, False or None none.
+
+    Raises:
+        ValueError: If a name is another one.
+        TypeError: If it is neither a bool nor names.
+    """
+    if given is None or isinstance(given, bool):
+        return OFFLOAD if given else frozenset()
+    features = frozenset((given,) if isinstance(given, str) else given)
+    unknown = sorted(map(repr, features - OFFLOAD))
+    if unknown:
+        raise ValueError(f"offload is True, False, or some of {', '.join(sorted(OFFLOAD))}; not {', '.join(unknown)}")
+    return features
 
 
 class Device(abc.ABC):
@@ -131,6 +151,26 @@ class Device(abc.ABC):
     @abc.abstractmethod
     def vnet_header_size(self) -> int:
         """Bytes of virtio-net header in front of each packet at the descriptor; 0 without IFF_VNET_HDR. Read only."""
+
+    @property
+    @abc.abstractmethod
+    def offload(self) -> frozenset[str]:
+        """
+        Which work on packets is left to the other side, switched at any time; of a device opened with ``offload``.
+
+        The stack leaves it to the reader to cut TCP (``tso``) and UDP (``uso``) into packets (TUNSETOFFLOAD): set for
+        all queues of the device. It takes TCP (``tcp_gro``) and UDP (``udp_gro``) that the writer merged; one that is
+        off is cut before it is written, and one that the kernel refuses is off from then on. What is granted may be
+        less than what was set; ``capabilities.off`` says why.
+
+        Raises:
+            ValueError: If a name is another one.
+            DeviceError: If the device was opened without ``offload``.
+        """
+
+    @offload.setter
+    @abc.abstractmethod
+    def offload(self, features: Iterable[str]) -> None: ...
 
     @property
     @abc.abstractmethod

@@ -11,6 +11,7 @@ from typing import Literal
 import attrs
 
 from .readiness import Readiness
+from .reports import Report
 
 __all__ = ["AddressChange", "AddressState", "Event", "EventKind", "EventStream"]
 
@@ -41,6 +42,8 @@ class EventKind(enum.Enum):
     """The interface left for another network namespace; packets keep flowing."""
     ADDRESS = "address"
     """An address came, went or became usable; ``value`` is an AddressChange."""
+    REPORTED = "reported"
+    """The network reported that packets sent do not arrive; ``value`` is a Report. Channels have it."""
     GONE = "gone"
     """The interface was deleted; the stream ends after this event."""
 
@@ -61,7 +64,7 @@ class Event:
     """One change of an interface."""
 
     kind: EventKind
-    value: int | str | AddressChange | None = None
+    value: int | str | AddressChange | Report | None = None
 
 
 class EventStream:

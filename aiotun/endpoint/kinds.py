@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast
 
 from ..batch import bounds
 from ..errors import DeviceError, PacketError, PacketTooBig, UnsupportedFamily
 from .device import Device
 from .endpoint import Endpoint, WhenDown
 from .port import Port
+
+if TYPE_CHECKING:
+    from ..packet import SuperPacket
 
 __all__ = ["Adopt", "Tap", "Tun", "link_header", "set_adopt"]
 
@@ -91,15 +94,19 @@ class _Interface(Endpoint):
         elif sizes[0] >= self.shortest:
             return
         for packet in batch:
-            if sizes is None:
-                self._check_finished(packet)
-            self._check_packet(packet)
+            if sizes is None and _is_unfinished(packet):
+                self._check_superpacket(cast("SuperPacket", packet))
+            else:
+                self._check_packet(packet)
 
-    def _check_finished(self, packet: bytes) -> None:
-        """Raise if the packet is a super-packet that needs work: nobody behind this endpoint would do it."""
-        if getattr(packet, "gso_type", 0) or getattr(packet, "needs_csum", False):
+    def _check_superpacket(self, packet: SuperPacket) -> None:
+        """Raise unless the device takes super-packets and this one is sound, and what it stands for fits."""
+        if not self._port.superpackets:
             message = f"{self._port.name}: a super-packet is not taken here; send what offload.segment() makes of it"
             raise PacketError(message, reason="superpacket")
+        packet.check(ethernet=self.kind == "tap")
+        link = link_header(packet) if self.kind == "tap" else 0
+        self._check_size(packet.longest_segment - link, "segment of the super-packet")
 
     def _check_types(self, batch: object) -> None:
         """Raise TypeError unless every packet is bytes: a buffer that changes after it was sent is no packet."""
@@ -165,6 +172,11 @@ def link_header(frame: bytes) -> int:
     while header < ETHERNET_HEADER + MAX_TAGS * VLAN_TAG and frame[header - 2 : header] in VLAN_TYPES:
         header += VLAN_TAG
     return header
+
+
+def _is_unfinished(packet: bytes) -> bool:
+    """Return whether it is a super-packet that lacks something; by its looks, for this room does without its class."""
+    return bool(getattr(packet, "gso_type", 0)) or bool(getattr(packet, "needs_csum", False))
 
 
 def _bytes(count: int) -> str:

@@ -81,6 +81,12 @@ class Port(abc.ABC):
     readable: Readiness
     writable: Readiness
     capabilities: Capabilities = Capabilities()
+    superpackets: bool = False
+    """Whether read_whole() may return super-packets, and write_many() takes them."""
+    offload: frozenset[str] = frozenset()
+    """What is left to the application, or may be: see Device.offload."""
+    more: bool = False
+    """Whether the last read stopped short of its limit although more may be queued."""
 
     @abc.abstractmethod
     def fileno(self) -> int:
@@ -94,6 +100,10 @@ class Port(abc.ABC):
         Raises:
             DeviceGone: If the device was deleted and nothing is left to read.
         """
+
+    def read_whole(self, limit: int) -> list[bytes]:
+        """Return what read_many() does, but super-packets in one piece, each as one packet."""
+        return self.read_many(limit)
 
     @abc.abstractmethod
     def write_many(self, batch: Sequence[bytes]) -> int:
@@ -164,6 +174,8 @@ class ClosedPort(Port):
         self.name = port.name
         self.mtu = port.mtu
         self.capabilities = port.capabilities
+        self.superpackets = port.superpackets
+        self.offload = port.offload
         self.readable = Readiness(f"receiving from {port.name}", level=True)
         self.writable = Readiness(f"sending to {port.name}", level=True)
         self._counters = port.counters()

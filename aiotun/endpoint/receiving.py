@@ -13,6 +13,7 @@ import asyncio
 import errno
 import math
 import time
+from functools import partial
 
 from ..batch import nbytes
 from ..errors import ConcurrencyError, DeviceGone, QueueFull, WouldBlock
@@ -65,17 +66,22 @@ class Receiving(Attachment):
             await self._fill()
         return self._held.pop()
 
-    async def recv_many(self, limit: int = BATCH) -> list[bytes]:
+    async def recv_many(self, limit: int = BATCH, *, superpackets: bool = False) -> list[bytes]:
         """
         Receive what is queued: 1 to *limit* packets, oldest first.
 
         Waits, is cancelled and raises like recv(). The loop gets a turn in every call.
+
+        Args:
+            limit: Packets to receive at most.
+            superpackets: Take super-packets in one piece, each as one packet, where the endpoint has them; otherwise
+                they come as the packets they stand for.
         """
         if limit < 1:
             raise ValueError(f"a batch has at least 1 packet, not {limit}")
         if self._held:
             return self._take_held(limit)
-        return await self._read(limit)
+        return await self._read(limit, superpackets)
 
     def recv_nowait(self) -> bytes:
         """
@@ -89,11 +95,11 @@ class Receiving(Attachment):
             return self._held.pop()
         return self.recv_many_nowait(1)[0]
 
-    def recv_many_nowait(self, limit: int = BATCH) -> list[bytes]:
-        """Return 1 to *limit* packets, oldest first; raise like recv_nowait()."""
+    def recv_many_nowait(self, limit: int = BATCH, *, superpackets: bool = False) -> list[bytes]:
+        """Return 1 to *limit* packets, oldest first, as recv_many() does; raise like recv_nowait()."""
         if limit < 1:
             raise ValueError(f"a batch has at least 1 packet, not {limit}")
-        batch = self._take_held(limit) if self._held else self._read_now(limit)
+        batch = self._take_held(limit) if self._held else self._read_now(limit, superpackets)
         if not batch:
             self._check_up()
             raise WouldBlock(errno.EAGAIN, f"{self._port.name}: no packet is queued")
@@ -101,7 +107,7 @@ class Receiving(Attachment):
 
     async def readable(self) -> None:
         """Wait until recv_nowait() is worth a try; may return early. Raises like recv(), and takes nothing."""
-        if self._held:
+        if self._held or self._port.more:
             await turn()
             return
         self._begin()
@@ -118,9 +124,10 @@ class Receiving(Attachment):
         """Iterate over packets. A break or a cancel loses none: iterate again, and it goes on where it was."""
         return PacketIterator(self._held.pop, self._fill)
 
-    def batches(self, limit: int = BATCH) -> BatchIterator:
-        """Iterate over batches of 1 to *limit* packets: the fastest way to receive."""
-        return BatchIterator(self.recv_many, limit)
+    def batches(self, limit: int = BATCH, *, superpackets: bool = False) -> BatchIterator:
+        """Iterate over batches of 1 to *limit* packets: the fastest way to receive. Arguments as recv_many()."""
+        recv_many = partial(self.recv_many, superpackets=True) if superpackets else self.recv_many
+        return BatchIterator(recv_many, limit)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -138,7 +145,7 @@ class Receiving(Attachment):
         finally:
             self._served_at = time.perf_counter()
 
-    async def _read(self, limit: int) -> list[bytes]:
+    async def _read(self, limit: int, superpackets: bool = False) -> list[bytes]:
         """Read a batch, waiting for it. After a short batch the device is empty: wait before trying it."""
         self._begin()
         try:
@@ -146,7 +153,7 @@ class Receiving(Attachment):
                 await turn()
             while True:
                 if not self._drained:
-                    batch = self._read_now(limit)
+                    batch = self._read_now(limit, superpackets)
                     if batch:
                         return batch
                 self._check_up()
@@ -164,9 +171,10 @@ class Receiving(Attachment):
             raise ConcurrencyError(f"{self._port.name}: another task is already receiving")
         self._receiving = True
 
-    def _read_now(self, limit: int) -> list[bytes]:
+    def _read_now(self, limit: int, superpackets: bool = False) -> list[bytes]:
+        port = self._port
         try:
-            batch = self._port.read_many(limit)
+            batch = port.read_whole(limit) if superpackets else port.read_many(limit)
         except QueueFull:  # the kernel had no memory for it: not fatal, and not empty either
             self._drop("no_memory", 1)
             self._drained = False
@@ -174,7 +182,7 @@ class Receiving(Attachment):
         except DeviceGone:
             self._gone()
             raise
-        self._drained = len(batch) < limit
+        self._drained = len(batch) < limit and not port.more
         self._taken_packets += len(batch)
         self._taken_bytes += nbytes(batch)
         return batch

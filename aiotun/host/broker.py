@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, overload
 from weakref import WeakSet
 
-from ..endpoint import Endpoint, Opening, Queues, Tap, Tun, WhenDown
+from ..endpoint import Endpoint, Opening, Queues, Tap, Tun, WhenDown, check_offload
 from ..errors import DeviceClosed, DeviceError, device_error
 from .broker_messages import DEFAULT_PATH, LIMIT, Request, decode_answer
 from .closing import ClosedByBlock
@@ -184,6 +184,7 @@ class BrokerHost(ClosedByBlock):
 
         request = Request.make(kind, name, options, queues, netns)
         request.settings()  # raises here what cannot be
+        offload = check_offload(options.get("offload"))
         sock = await self._connect()
         try:
             fds = await self._ask(sock, request)
@@ -191,7 +192,9 @@ class BrokerHost(ClosedByBlock):
             sock.close()
             raise
         # Without an await, lest a cancel lose a descriptor.
-        opened = endpoints_over(endpoint, adopt_leased(fds, kind, Connection(sock, self._kept.append)), when_down)
+        opened = endpoints_over(
+            endpoint, adopt_leased(fds, kind, Connection(sock, self._kept.append), offload), when_down
+        )
         self._endpoints.update(opened)
         if self._closed:  # meanwhile
             await Queues(opened).aclose()

@@ -25,7 +25,7 @@ __all__ = ["Network", "Policy", "Rule"]
 
 Network = IPv4Network | IPv6Network
 
-FREE = frozenset({"up", "ipv6_linklocal"})
+FREE = frozenset({"up", "ipv6_linklocal", "offload"})
 """Options that every rule allows: they concern nobody but the device's own user."""
 
 JUDGED = frozenset({"address", "peer", "mtu", "queue_length", "routes", "sysctl"})

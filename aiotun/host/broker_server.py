@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from ..endpoint import FdReadiness, turn
+from ..endpoint import FdReadiness, check_offload, turn
 from ..linux import Terms
 from ..linux.leasing import Lease, lease_device
 from ..linux.passing import receive_descriptors, send_descriptors
@@ -143,7 +143,7 @@ class Broker:
         settings = request.settings()
         async with user.turn:
             rule = self._policy.judge(peer, request, settings, lambda rule: user.devices[rule.name])
-            terms = Terms(queues=request.queues)
+            terms = Terms(queues=request.queues, offload=check_offload(request.options.get("offload")))
             lease = await lease_device(request.kind, request.name, settings, request.netns, terms)
             user.devices[rule.name] += 1
         try:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..endpoint import Device
+from ..endpoint import Device, check_offload
 from ..errors import DeviceClosed, DeviceError, DeviceGone, device_error
 from .address_filter import address_filter
 from .constants import (
@@ -138,6 +138,22 @@ class KernelDevice(Device):
     def vnet_header_size(self) -> int:
         size = self._get(TUNGETVNETHDRSZ, "tell its vnet header")
         return size if self._file.granted & IFF_VNET_HDR else 0
+
+    @property
+    def offload(self) -> frozenset[str]:
+        self._check_alive()
+        return self._port.offload
+
+    @offload.setter
+    def offload(self, features: Iterable[str]) -> None:
+        self._check_alive()
+        offloading = self._file.offloading
+        if offloading is None:
+            raise DeviceError(f"{self._name}: was opened without offload", errno.EINVAL)
+        try:
+            offloading.switch(self._file.fd, check_offload(features))
+        except OSError as error:
+            raise self._refused(error, "switch its offload") from error
 
     @property
     def features(self) -> frozenset[str]:

@@ -8,7 +8,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
+from ..endpoint import OFFLOAD
 from ..endpoint.forking import abandon_in_child
+from .offload_port import OffloadPort
 from .port import KernelPort
 from .tunfile import Kind, TunFile, adopt_device
 from .worker import in_thread
@@ -89,9 +91,15 @@ class LeasedPort(KernelPort):
         return fd
 
 
-def adopt_leased(fds: Sequence[int], kind: Kind, connection: Connection) -> list[LeasedPort]:
+class LeasedOffloadPort(LeasedPort, OffloadPort):
+    """A leased port of a device with offload."""
+
+
+def adopt_leased(
+    fds: Sequence[int], kind: Kind, connection: Connection, offload: frozenset[str] = OFFLOAD
+) -> list[LeasedPort]:
     """
-    Take over descriptors, the queues of one device, and the connection they came by.
+    Take over descriptors, the queues of one device, and the connection they came by; with *offload* if it has any.
 
     Raises:
         DeviceError: As adopt_device(); everything is closed.
@@ -102,10 +110,10 @@ def adopt_leased(fds: Sequence[int], kind: Kind, connection: Connection) -> list
         undo.callback(lambda: _close(left))
         ports = []
         while left:
-            file = adopt_device(left[0], kind)
+            file = adopt_device(left[0], kind, offload)
             undo.callback(file.close)
             del left[0]
-            ports.append(LeasedPort(file, connection))
+            ports.append((LeasedPort if file.offloading is None else LeasedOffloadPort)(file, connection))
         undo.pop_all()
     return ports
 

@@ -80,7 +80,7 @@ async def open_ports(
                 for _ in range(1, terms.queues or 1):
                     files.append(another_queue(file, kind))
                     close.callback(files[-1].close)
-                ports = [KernelPort(each) for each in files]
+                ports = [port_over(each) for each in files]
                 shared = SharedTransaction(transaction, len(ports)) if len(ports) > 1 else transaction
                 for port in ports:
                     port.transaction = shared
@@ -98,7 +98,16 @@ async def open_ports(
 
 def adopt_port(fd: int, kind: Kind) -> KernelPort:
     """Take over an open descriptor; the port owns it. See Tun.from_fd()."""
-    return KernelPort(adopt_device(fd, kind))
+    return port_over(adopt_device(fd, kind))
+
+
+def port_over(file: TunFile) -> KernelPort:
+    """Return the port of an open device, by what stands before its packets."""
+    if file.offloading is None:
+        return KernelPort(file)
+    from .offload_port import OffloadPort  # late: it takes apart packets
+
+    return OffloadPort(file)
 
 
 def _own(file: TunFile, terms: Terms) -> None:

@@ -36,6 +36,7 @@ from .constants import (
     TUNSETIFF,
     TUNSETOFFLOAD,
     TUNSETSTEERINGEBPF,
+    TUNSETVNETHDRSZ,
 )
 from .denials import explain_attach, explain_open
 from .kept import KeptNamespace
@@ -44,7 +45,6 @@ from .worker import in_thread
 
 __all__ = ["known_probe", "probe_kernel", "probe_now", "probe_origin", "shortfall"]
 
-TUNSETVNETHDRSZ = 0x400454D8  # Linux include/uapi/linux/if_tun.h
 VNET_HEADER_SIZES = (10, 12)
 """Bytes of struct virtio_net_hdr and virtio_net_hdr_mrg_rxbuf."""
 NO_PROGRAM = -1

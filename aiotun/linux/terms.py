@@ -13,6 +13,7 @@ from .constants import (
     IFF_MULTI_QUEUE,
     IFF_NAPI,
     IFF_NAPI_FRAGS,
+    IFF_VNET_HDR,
     TUNSETGROUP,
     TUNSETOWNER,
     TUNSETPERSIST,
@@ -36,6 +37,8 @@ class Terms:
     owner_group: int | None = None
     napi: bool = False
     napi_frags: bool = False
+    offload: frozenset[str] = frozenset()
+    """What is left to this end, or may be left to the stack, of OFFLOAD; a device without any has no vnet header."""
 
     @property
     def flags(self) -> int:
@@ -44,6 +47,7 @@ class Terms:
             (0 if self.queues is None else IFF_MULTI_QUEUE)
             | (IFF_NAPI if self.napi or self.napi_frags else 0)
             | (IFF_NAPI_FRAGS if self.napi_frags else 0)
+            | (IFF_VNET_HDR if self.offload else 0)
         )
 
     def with_owner(self, *, found: bool, owned: bool) -> Terms:

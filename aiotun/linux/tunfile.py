@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
+from ..endpoint import OFFLOAD
 from ..endpoint.forking import abandon_in_child, close_copy
 from ..endpoint.names import check_name
 from ..errors import DeviceError, DeviceGone, device_error
@@ -35,6 +36,7 @@ from .constants import (
 from .denials import explain_attach, explain_open
 from .ifioctl import open_netlink_if_any, query_by_ioctl
 from .namespace import in_namespace
+from .offload import Offloading, own_header, shared_header
 from .origin import HERE, MakeSocket, Origin
 from .rtnetlink import Link, open_netlink, query_link
 from .terms import Terms
@@ -63,6 +65,8 @@ class TunFile:
         """The flags the kernel reported when the device was opened."""
         self.info: TunInfo | None = None
         """What the driver told of the interface when the device was opened; None if it could not be asked."""
+        self.offloading: Offloading | None = None
+        """The device's offload; None where there is no vnet header."""
         self.detached = False
         """Whether the queue is detached: nothing comes out of it, and nothing shall go in."""
         self._netlink: socket.socket | None = None
@@ -185,15 +189,24 @@ def open_device(kind: Kind, name: str, origin: Origin = HERE, terms: Terms | Non
     Open *name* as a tun or a tap of *origin*, making it if it is not there; of several queues, the first.
 
     Blocks while the kernel creates the interface. Close-on-exec and non-blocking, no packet information
-    header, no offloads: every read is one plain packet.
+    header; a vnet header before each packet if the terms have offload.
 
     Raises:
         ValueError: If the name cannot be one.
         PermissionError, DeviceBusy, DeviceError: With the reason, and what to do about it.
     """
     check_name(name)
-    flags = KIND_FLAGS[kind] | IFF_NO_PI | (0 if terms is None else terms.flags)
-    return _attach(kind, name, flags, origin)
+    if terms is None:
+        return _attach(kind, name, KIND_FLAGS[kind] | IFF_NO_PI, origin)
+    file = _attach(kind, name, KIND_FLAGS[kind] | IFF_NO_PI | terms.flags, origin)
+    if terms.offload:
+        try:
+            file.offloading = Offloading(own_header(file.fd))
+            file.offloading.switch(file.fd, terms.offload)
+        except BaseException:
+            file.close()
+            raise
+    return file
 
 
 def another_queue(first: TunFile, kind: Kind) -> TunFile:
@@ -209,6 +222,7 @@ def another_queue(first: TunFile, kind: Kind) -> TunFile:
     if file._index != first._index:  # the name was free again, and the kernel has made a new device
         file.close()
         raise DeviceGone(f"{name}: was deleted or renamed while its queues were opened")
+    file.offloading = first.offloading
     return file
 
 
@@ -229,16 +243,22 @@ def _attach(kind: Kind, name: str, flags: int, origin: Origin) -> TunFile:
     return file
 
 
-def adopt_device(fd: int, kind: Kind) -> TunFile:
+def adopt_device(fd: int, kind: Kind, offload: frozenset[str] = OFFLOAD) -> TunFile:
     """
     Take over an open descriptor, one of several queues as well; see Tun.from_fd().
 
+    With a vnet header it has all the offload it can have: which the earlier holder set cannot be asked.
+
     Raises:
-        DeviceError: If it is not a *kind* with plain packets on it; the caller keeps it.
+        DeviceError: If it is not a *kind* without packet information; the caller keeps it.
     """
     file = TunFile(fd, KIND_FLAGS[kind] | IFF_NO_PI)
     try:
+        file.asked |= file.interface()[1] & IFF_VNET_HDR
         _settle(file)
+        if file.asked & IFF_VNET_HDR:
+            file.offloading = Offloading(shared_header(fd))
+            file.offloading.switch(fd, offload)
     except OSError as error:
         file.detach()
         raise device_error(error, f"descriptor {fd} cannot be adopted as a {kind}: {error.strerror}") from error
@@ -257,8 +277,9 @@ def _settle(file: TunFile) -> None:
             f"an earlier holder opened it otherwise, and the kernel does not change it",
             errno.EINVAL,
         )
-    # The mask belongs to the interface and survives its holder: with it, checksums would come unfinished.
-    fcntl.ioctl(file.fd, TUNSETOFFLOAD, 0)
+    if not file.asked & IFF_VNET_HDR:
+        # The mask belongs to the interface and survives its holder: with it, checksums would come unfinished.
+        fcntl.ioctl(file.fd, TUNSETOFFLOAD, 0)
 
 
 def _query_once(make: MakeSocket, name: str) -> Link:

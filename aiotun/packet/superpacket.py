@@ -99,6 +99,36 @@ class SuperPacket(bytes):
 
     __str__ = __repr__  # that of bytes would print all of them
 
+    @property
+    def longest_segment(self) -> int:
+        """The length of the longest packet that it stands for, in bytes; its own, if it is one packet."""
+        if not self.gso_type:
+            return len(self)
+        headers = self.hdr_len
+        if self.needs_csum:  # of hdr_len nobody says that it is right: what forwards may put a whole packet there
+            headers = self.csum_start + self._transport_header()
+        return min(len(self), headers + self.gso_size)
+
+    def _transport_header(self) -> int:
+        """The length of the TCP or UDP header at csum_start, in bytes."""
+        if self.gso_type & ~GSO_ECN not in _TCP:
+            return 8
+        offset = self[self.csum_start + 12 : self.csum_start + 13]
+        return (offset[0] >> 4) * 4 if offset else 20
+
+    def moved(self, octets: Buffer, by: int = 0) -> SuperPacket:
+        """Return a super-packet of other bytes, in which all that the fields speak of stands *by* bytes later."""
+        return SuperPacket(
+            octets,
+            self.gso_type,
+            self.gso_size,
+            max(self.hdr_len + by, 0) if self.hdr_len else 0,
+            max(self.csum_start + by, 0) if self.needs_csum else 0,
+            self.csum_offset,
+            self.needs_csum,
+            self.fixed_id,
+        )
+
     def check(self, ethernet: bool = False) -> None:
         """
         Make sure that the kernel would take the packet with these fields: a refusal here is its EINVAL there.

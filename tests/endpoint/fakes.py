@@ -62,6 +62,8 @@ class FakePort(Port):
         self.write_script: deque[Write] = deque(write)
         self.limits: list[int] = []
         """The limit of every call of read_many()."""
+        self.wholes = 0
+        """How many of the reads were read_whole()."""
         self.offered: list[int] = []
         """How many packets every call of write_many() was given."""
         self.written: list[bytes] = []
@@ -90,6 +92,10 @@ class FakePort(Port):
         if len(answer) > limit:
             self.read_script.appendleft(answer[limit:])
         return list(answer[:limit])
+
+    def read_whole(self, limit: int) -> list[bytes]:
+        self.wholes += 1
+        return self.read_many(limit)
 
     def write_many(self, batch: Sequence[bytes]) -> int:
         self.offered.append(len(batch))

@@ -586,3 +586,55 @@ async def test_a_forgotten_stream_is_not_kept() -> None:
         for _ in range(3):
             endpoint.events()
         assert len(endpoint._streams or ()) == 0
+
+
+# --- super-packets --------------------------------------------------------------------------------
+
+
+async def test_superpackets_where_they_are_asked_for() -> None:
+    """Every way of receiving takes super-packets in one piece where it was told to, and only there."""
+    port = FakePort(read=[packets(1)] * 6)
+    async with Endpoint(port) as endpoint:
+        await endpoint.recv_many(1, superpackets=True)
+        endpoint.recv_many_nowait(1, superpackets=True)
+        await anext(endpoint.batches(1, superpackets=True))
+        assert port.wholes == 3
+        await endpoint.recv_many(1)
+        endpoint.recv_nowait()
+        await anext(endpoint.batches(1))
+        assert port.wholes == 3
+
+
+async def test_what_was_read_ahead_comes_before_superpackets() -> None:
+    """recv_many(superpackets=True) first gives the packets that were read ahead."""
+    port = FakePort(read=[packets(3)])
+    async with Endpoint(port) as endpoint:
+        await endpoint.recv()
+        assert numbers(await endpoint.recv_many(superpackets=True)) == [1, 2]
+        assert port.wholes == 0
+
+
+async def test_a_short_batch_of_many_bytes_is_not_the_end() -> None:
+    """After a short batch the device is read again at once, if it says that more may be there."""
+    port = FakePort(read=[packets(1), packets(2)])
+    port.more = True
+    async with Endpoint(port) as endpoint:
+        assert len(await endpoint.recv_many()) == 1
+        assert len(await endpoint.recv_many()) == 2
+
+
+async def test_readable_where_a_part_is_left() -> None:
+    """readable() returns at once while the port has packets that no descriptor tells of."""
+    port = FakePort()
+    port.more = True
+    async with Endpoint(port) as endpoint:
+        await endpoint.readable()
+
+
+async def test_offload_is_the_ports() -> None:
+    """What is on is the port's to say, also once it is closed."""
+    port = FakePort()
+    port.superpackets, port.offload = True, frozenset({"tso"})
+    async with Endpoint(port) as endpoint:
+        assert (endpoint.superpackets, endpoint.offload) == (True, {"tso"})
+    assert (endpoint.superpackets, endpoint.offload) == (True, {"tso"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -16,16 +17,27 @@ from aiotun.testing import (
     kernel_tap,
     kernel_tun,
     open_and_close,
+    soft_offload_tap,
+    soft_offload_tun,
     soft_tap,
     soft_tun,
 )
 
-SOFT = [pytest.param(soft_tun, id="soft tun"), pytest.param(soft_tap, id="soft tap")]
+SOFT = [
+    pytest.param(soft_tun, id="soft tun"),
+    pytest.param(soft_tap, id="soft tap"),
+    pytest.param(soft_offload_tun, id="soft tun with offload"),
+    pytest.param(soft_offload_tap, id="soft tap with offload"),
+]
 KERNEL = [
     pytest.param(kernel_tun, id="kernel tun", marks=pytest.mark.kernel),
     pytest.param(kernel_tap, id="kernel tap", marks=pytest.mark.kernel),
 ]
-HOSTS = [*SOFT, *KERNEL]
+OFFLOAD = [
+    pytest.param(partial(kernel_tun, offload=True), id="kernel tun with offload", marks=pytest.mark.kernel),
+    pytest.param(partial(kernel_tap, offload=True), id="kernel tap with offload", marks=pytest.mark.kernel),
+]
+HOSTS = [*SOFT, *KERNEL, *OFFLOAD]
 
 
 @pytest.mark.parametrize("make", HOSTS)

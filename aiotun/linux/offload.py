@@ -1,0 +1,138 @@
+"""The offload of a kernel device: what the stack leaves to who reads it, and takes unfinished from who writes."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterable, Mapping
+
+from ..endpoint import OFFLOAD
+from .capabilities import OFFLOADS
+from .constants import INT, TUNGETVNETHDRSZ, TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETVNETLE
+
+__all__ = ["ENVIRONMENT", "Offloading", "allowed_features", "own_header", "shared_header"]
+
+ENVIRONMENT = "AIOTUN_OFFLOAD"
+"""
+The environment variable that narrows what programs ask for: the features that may be used, ``tso,tcp_gro``, or those
+that may not, ``-uso,-udp_gro``; ``0`` or nothing allows none, ``1`` all.
+"""
+
+HEADER = 10
+"""Bytes of the vnet header: struct virtio_net_hdr, of which a longer one adds what a tun does not use."""
+
+_MASK = {name: offload.mask for offload in OFFLOADS for name in offload.names}
+
+# In the order in which they are tried: USO was new in Linux 6.2, and a mask with one bit unknown is refused whole.
+_FLAGS = {
+    "tso": ("TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6"),
+    "uso": ("TUN_F_CSUM", "TUN_F_USO4", "TUN_F_USO6"),
+}
+
+# GSO types by the feature that lets them be written in one piece.
+_WRITTEN = {"tcp_gro": (1, 4), "udp_gro": (5,)}
+
+
+class Offloading:
+    """The offload of one device, which its queues in this process share."""
+
+    def __init__(self, header: int) -> None:
+        self.header = header
+        """Bytes of vnet header before each packet."""
+        self.features: frozenset[str] = frozenset()
+        """What is on, of OFFLOAD."""
+        self.flags: frozenset[str] = frozenset()
+        """The kernel's names of what it leaves to the reader: ``TUN_F_TSO4``."""
+        self.off: Mapping[str, str] = {}
+        """Which flags and features are off though they were asked for, and why."""
+        self.cut: frozenset[int] = frozenset()
+        """The GSO types that are cut before they are written."""
+
+    def switch(self, fd: int, wanted: frozenset[str]) -> None:
+        """
+        Have the kernel leave to the reader what is wanted, TCP first, and note what it grants.
+
+        What is written in one piece needs nobody's leave: whether the kernel takes it shows when it is written.
+
+        Raises:
+            OSError: If it refuses even to leave nothing to the reader.
+        """
+        asked, switched = allowed_features(wanted)
+        self.off = {feature: f"switched off by {switched}" for feature in wanted - asked}
+        fcntl.ioctl(fd, TUNSETOFFLOAD, 0)  # of an earlier holder
+        mask, granted, flags = 0, asked - _FLAGS.keys(), set[str]()
+        for feature, names in _FLAGS.items():
+            if feature not in asked:
+                continue
+            try:
+                mask = _add(fd, mask, names)
+            except OSError as error:
+                refusal = f"the kernel refuses it: {errno.errorcode.get(error.errno or 0, str(error.errno))}"
+                self.off |= {name: refusal for name in names if name not in flags}
+            else:
+                granted |= {feature}
+                flags.update(names)
+        self.flags = frozenset(flags)
+        self._set(granted)
+
+    def refuse(self, gso_type: int, why: str) -> None:
+        """Write no more super-packets of this kind in one piece."""
+        for feature, types in _WRITTEN.items():
+            if gso_type in types:
+                self.off = {**self.off, feature: why}
+                self._set(self.features - {feature})
+
+    def _set(self, features: frozenset[str]) -> None:
+        self.features = features
+        self.cut = frozenset(kind for feature, kinds in _WRITTEN.items() if feature not in features for kind in kinds)
+
+
+def own_header(fd: int) -> int:
+    """Give a device the vnet header that is read and written here, whatever an earlier holder left; return its size."""
+    fcntl.ioctl(fd, TUNSETVNETHDRSZ, INT.pack(HEADER))
+    _little_endian(fd)
+    return HEADER
+
+
+def shared_header(fd: int) -> int:
+    """Return the size of a device's vnet header, which other queues of it in other processes may count on."""
+    answer = bytearray(INT.size)
+    fcntl.ioctl(fd, TUNGETVNETHDRSZ, answer)
+    _little_endian(fd)
+    size: int = INT.unpack(answer)[0]
+    return size
+
+
+def allowed_features(asked: Iterable[str], environment: Mapping[str, str] = os.environ) -> tuple[frozenset[str], str]:
+    """
+    Return the features that may be used of those asked for, and the switch that forbids others, ``""`` without.
+
+    Raises:
+        ValueError: If the environment names a feature that there is not.
+    """
+    features = frozenset(asked)
+    text = environment.get(ENVIRONMENT)
+    if text is None:
+        return features, ""
+    words = {word.strip() for word in text.split(",")} - {"", "0"}
+    less = {word[1:] for word in words if word.startswith("-")}
+    more = {word for word in words if not word.startswith("-")}
+    unknown = sorted((less | more) - OFFLOAD - {"1"})
+    if unknown:
+        raise ValueError(f"{ENVIRONMENT} names {', '.join(unknown)}; the features are {', '.join(sorted(OFFLOAD))}")
+    if "1" in more or (less and not more):
+        more = set(OFFLOAD)
+    return features & more - less, f"{ENVIRONMENT}={text}"
+
+
+def _add(fd: int, mask: int, names: Iterable[str]) -> int:
+    for name in names:
+        mask |= _MASK[name]
+    fcntl.ioctl(fd, TUNSETOFFLOAD, mask)
+    return mask
+
+
+def _little_endian(fd: int) -> None:
+    """Have the header's numbers little-endian, as they are in virtio 1 (TUNSETVNETLE)."""
+    fcntl.ioctl(fd, TUNSETVNETLE, INT.pack(1))

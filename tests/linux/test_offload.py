@@ -1,0 +1,190 @@
+"""The offload of a device: what the kernel grants, what the environment allows, and how it is switched."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from aiotun.linux import offload as module
+from aiotun.linux.constants import IFF_VNET_HDR
+from aiotun.linux.offload import ENVIRONMENT, Offloading, allowed_features, own_header
+from aiotun.linux.terms import Terms
+from aiotun.linux.tunfile import TunFile, adopt_device, open_device
+
+ALL = frozenset(("tso", "uso", "tcp_gro", "udp_gro"))
+TSO = {"TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6"}
+USO = {"TUN_F_CSUM", "TUN_F_USO4", "TUN_F_USO6"}
+
+
+# --- the environment ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        (None, ALL),
+        ("1", ALL),
+        ("0", set()),
+        ("", set()),
+        ("tso", {"tso"}),
+        ("tso, tcp_gro", {"tso", "tcp_gro"}),
+        ("-uso", ALL - {"uso"}),
+        ("-uso,-udp_gro", {"tso", "tcp_gro"}),
+        ("tso,-tso", set()),
+        ("1,-tso", ALL - {"tso"}),
+    ],
+)
+def test_the_environment_narrows(text: str | None, allowed: set[str]) -> None:
+    """AIOTUN_OFFLOAD names what may be used, or with a minus what may not."""
+    environment = {} if text is None else {ENVIRONMENT: text}
+    assert allowed_features(ALL, environment)[0] == allowed
+
+
+def test_the_environment_adds_nothing() -> None:
+    """What a program did not ask for the environment does not switch on."""
+    assert allowed_features({"tso"}, {ENVIRONMENT: "tso,uso"})[0] == {"tso"}
+
+
+def test_the_environment_names_something_else() -> None:
+    """A feature there is not is an error that names those there are."""
+    with pytest.raises(ValueError, match="AIOTUN_OFFLOAD names lro; the features are tcp_gro, tso, udp_gro, uso"):
+        allowed_features(ALL, {ENVIRONMENT: "lro"})
+
+
+# --- the kernel -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file() -> Iterator[TunFile]:
+    opened = open_device("tun", "off%d", terms=Terms(offload=ALL))
+    yield opened
+    opened.close()
+
+
+def offloading(file: TunFile) -> Offloading:
+    assert file.offloading is not None
+    return file.offloading
+
+
+@pytest.mark.kernel
+def test_all_is_granted(file: TunFile) -> None:
+    """This kernel grants all there is: TCP and UDP both ways."""
+    assert (offloading(file).features, offloading(file).flags, offloading(file).off) == (ALL, TSO | USO, {})
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("wanted", "flags"),
+    [({"tso"}, TSO), ({"uso"}, USO), ({"tcp_gro"}, set()), (set(), set()), ({"tso", "udp_gro"}, TSO)],
+)
+def test_it_is_switched(file: TunFile, wanted: set[str], flags: set[str]) -> None:
+    """What is wanted is what is on, and back again."""
+    offloading(file).switch(file.fd, frozenset(wanted))
+    assert (offloading(file).features, offloading(file).flags) == (wanted, flags)
+    offloading(file).switch(file.fd, ALL)
+    assert offloading(file).features == ALL
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, *masks: int) -> list[int]:
+    """A kernel that answers EINVAL to a mask with one of these bits; return the masks that it was given."""
+    asked: list[int] = []
+
+    def ioctl(fd: int, request: int, argument: object) -> int:
+        if request == module.TUNSETOFFLOAD and isinstance(argument, int):
+            asked.append(argument)
+            if any(argument & mask for mask in masks):
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return 0
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    return asked
+
+
+def test_a_kernel_without_uso(monkeypatch: pytest.MonkeyPatch) -> None:
+    """X11: TCP is asked for first, so a kernel that refuses USO still grants that, and it is said why."""
+    asked = refusing(monkeypatch, 0x60)
+    offload = Offloading(10)
+    offload.switch(0, ALL)
+    assert (asked, offload.features, offload.flags) == ([0, 0x07, 0x67], ALL - {"uso"}, TSO)
+    assert offload.off == dict.fromkeys(("TUN_F_USO4", "TUN_F_USO6"), "the kernel refuses it: EINVAL")
+
+
+def test_a_kernel_without_tso(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that refuses TSO is asked for USO by itself."""
+    asked = refusing(monkeypatch, 0x06)
+    offload = Offloading(10)
+    offload.switch(0, ALL)
+    assert (asked, offload.features, offload.flags) == ([0, 0x07, 0x61], ALL - {"tso"}, USO)
+
+
+def test_the_environment_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment switched off is off for that reason."""
+    refusing(monkeypatch)
+    monkeypatch.setenv(ENVIRONMENT, "-uso")
+    offload = Offloading(10)
+    offload.switch(0, ALL)
+    assert offload.off == {"uso": "switched off by AIOTUN_OFFLOAD=-uso"}
+
+
+@pytest.mark.parametrize(
+    ("features", "cut"), [(ALL, set()), (ALL - {"tcp_gro"}, {1, 4}), (ALL - {"udp_gro"}, {5}), (set(), {1, 4, 5})]
+)
+def test_what_is_cut(monkeypatch: pytest.MonkeyPatch, features: set[str], cut: set[int]) -> None:
+    """Super-packets of a kind that is off are cut before they are written."""
+    refusing(monkeypatch)
+    offload = Offloading(10)
+    offload.switch(0, frozenset(features))
+    assert offload.cut == cut
+
+
+def test_what_is_refused_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal switches off its kind alone, and stays until it is switched on again."""
+    refusing(monkeypatch)
+    offload = Offloading(10)
+    offload.switch(0, ALL)
+    offload.refuse(5, "why")
+    assert (offload.features, offload.cut, offload.off) == (ALL - {"udp_gro"}, {5}, {"udp_gro": "why"})
+    offload.switch(0, ALL)
+    assert (offload.features, offload.off) == (ALL, {})
+
+
+# --- devices that were there before ---------------------------------------------------------------
+
+
+@pytest.mark.kernel
+def test_an_adopted_device_keeps_its_header() -> None:
+    """The header's size, on which other queues may count, is asked and not set."""
+    opened = open_device("tun", "off%d", terms=Terms(offload=ALL))
+    fcntl.ioctl(opened.fd, module.TUNSETVNETHDRSZ, module.INT.pack(12))
+    adopted = adopt_device(opened.detach(), "tun")
+    try:
+        assert (offloading(adopted).header, offloading(adopted).features) == (12, ALL)
+    finally:
+        adopted.close()
+
+
+@pytest.mark.kernel
+def test_an_earlier_holders_header() -> None:
+    """A device opened by name gets the header of 10 bytes, whatever an earlier holder left."""
+    opened = open_device("tun", "off%d", terms=Terms(offload=ALL))
+    try:
+        fcntl.ioctl(opened.fd, module.TUNSETVNETHDRSZ, module.INT.pack(12))
+        assert own_header(opened.fd) == 10
+        assert module.shared_header(opened.fd) == 10
+    finally:
+        opened.close()
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("offload", [ALL, frozenset[str]()])
+def test_the_vnet_header_is_there_if_asked_for(offload: frozenset[str]) -> None:
+    """A device has a vnet header where there is offload, and only there."""
+    opened = open_device("tun", "off%d", terms=Terms(offload=offload))
+    try:
+        assert bool(opened.granted & IFF_VNET_HDR) == bool(offload) == (opened.offloading is not None)
+    finally:
+        opened.close()
