@@ -89,12 +89,17 @@ class _Interface(Endpoint):
         sizes = bounds(batch)
         if sizes is None:
             self._check_types(batch)
-        if sizes is None or sizes[1] > self._port.mtu + self.header:
-            self._port.refresh()  # it may have been raised since we last asked
-        elif sizes[0] >= self.shortest:
+        elif sizes[0] >= self.shortest and sizes[1] <= self._port.mtu + self.header:
             return
+        try:
+            self._check_each(batch)
+        except PacketTooBig:
+            self._port.refresh()  # it may have been raised since we last asked
+            self._check_each(batch)
+
+    def _check_each(self, batch: Sequence[bytes]) -> None:
         for packet in batch:
-            if sizes is None and _is_unfinished(packet):
+            if _is_unfinished(packet):
                 self._check_superpacket(cast("SuperPacket", packet))
             else:
                 self._check_packet(packet)
