@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import aiotun
 from aiotun.endpoint import Tun
 from aiotun.packet import GSOType, SuperPacket
 from aiotun.testing.broker import running_broker
+from aiotun.testing.expect import turns
 
 pytestmark = pytest.mark.kernel
 
@@ -181,3 +183,24 @@ async def test_a_brokers_device_without_it() -> None:
     with running_broker() as path:
         async with aiotun.BrokerHost(path) as host, host.open_tun("off%d") as tun:
             assert (tun.offload, tun.superpackets) == (set(), False)
+
+
+async def test_X18_closing_while_the_interface_changes() -> None:
+    """X18: closed twice at once while events come, the endpoint ends once, and nobody who waits gets an error."""
+    async with opened(offload=True) as tun:
+        heard = asyncio.create_task(_events(tun))
+        received = asyncio.create_task(_batches(tun))
+        await turns(3)
+        tun.device.carrier = False
+        await asyncio.gather(tun.aclose(), tun.aclose(), tun.aclose())
+        assert isinstance(await heard, list)
+        assert isinstance(await received, list)
+    await tun.aclose()
+
+
+async def _events(tun: Tun) -> list[aiotun.Event]:
+    return [event async for event in tun.events()]
+
+
+async def _batches(tun: Tun) -> list[list[bytes]]:
+    return [batch async for batch in tun.batches(superpackets=True)]

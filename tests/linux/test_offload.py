@@ -104,7 +104,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *masks: int) -> list[int]:
     return asked
 
 
-def test_a_kernel_without_uso(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_X11_a_kernel_without_uso(monkeypatch: pytest.MonkeyPatch) -> None:
     """X11: TCP is asked for first, so a kernel that refuses USO still grants that, and it is said why."""
     asked = refusing(monkeypatch, 0x60)
     offload = Offloading(10)
@@ -188,3 +188,24 @@ def test_the_vnet_header_is_there_if_asked_for(offload: frozenset[str]) -> None:
         assert bool(opened.granted & IFF_VNET_HDR) == bool(offload) == (opened.offloading is not None)
     finally:
         opened.close()
+
+
+@pytest.mark.kernel
+def test_X22_an_opening_that_fails_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """X22: where the offload cannot be set the device is closed, and its name is free again."""
+    before = sorted(os.listdir("/proc/self/fd"))
+
+    def refuse(self: Offloading, fd: int, wanted: frozenset[str]) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(Offloading, "switch", refuse)
+    with pytest.raises(OSError, match="Invalid argument"):
+        open_device("tun", "off0", terms=Terms(offload=ALL))
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert not os.path.exists("/sys/class/net/off0")
+
+
+@pytest.mark.kernel
+def test_X22_no_program_inherits_the_descriptor(file: TunFile) -> None:
+    """X22: the descriptor is close-on-exec."""
+    assert not os.get_inheritable(file.fd)

@@ -169,7 +169,7 @@ async def test_superpackets_are_written_whole() -> None:
         (frozenset(), [PLAIN, *TCP_PACKETS, *UDP_PACKETS, PLAIN]),
     ],
 )
-async def test_what_is_off_is_cut(features: frozenset[str], expected: list[bytes]) -> None:
+async def test_X6_what_is_off_is_cut(features: frozenset[str], expected: list[bytes]) -> None:
     """X6: a kind that is switched off is written as the packets it stands for, in its place."""
     written = Written()
     async with port(features, write=written) as opened:
@@ -177,7 +177,7 @@ async def test_what_is_off_is_cut(features: frozenset[str], expected: list[bytes
         assert written.packets == expected
 
 
-async def test_a_refusal_loses_nothing() -> None:
+async def test_X5_a_refusal_loses_nothing() -> None:
     """X4, X5: a super-packet that the kernel refuses is written as packets at once, and the batch goes on."""
     written = Written(gso)
     async with port(write=written) as opened:
@@ -185,7 +185,7 @@ async def test_a_refusal_loses_nothing() -> None:
         assert written.packets == [PLAIN, *TCP_PACKETS, *UDP_PACKETS, PLAIN]
 
 
-async def test_a_refusal_is_remembered() -> None:
+async def test_X4_a_refusal_is_remembered() -> None:
     """X4: after a refusal those of its kind are cut without being tried, and it is said why."""
     tried: list[int] = []
 
