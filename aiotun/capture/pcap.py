@@ -25,6 +25,10 @@ class LinkType(enum.IntEnum):
     """The Ethernet header: what a tap interface shows."""
     RAW = 101
     """The IPv4 or IPv6 header."""
+    IPV4 = 228
+    """The IPv4 header, always."""
+    IPV6 = 229
+    """The IPv6 header, always."""
 
 
 class CapturedPacket(Protocol):
