@@ -7,6 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 
 .PHONY: demo test lint types coverage mutation sanitize build bench clean
 
@@ -37,7 +38,8 @@ build: $(VENV)/.test
 
 # The tests of the C twin under AddressSanitizer and UndefinedBehaviorSanitizer. Python itself leaks at exit.
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1
-C_TESTS := tests/test_batch.py tests/linux/test_calls.py tests/linux/test_port.py tests/endpoint tests/packet/test_checksum.py
+C_TESTS := tests/test_batch.py tests/linux/test_calls.py tests/linux/test_port.py tests/endpoint tests/packet/test_checksum.py tests/offload \
+	tests/linux/test_vnet_calls.py tests/linux/test_offload_port.py
 sanitize: $(VENV)/.test
 	rm -rf build/sanitized
 	mkdir -p build/sanitized
@@ -48,16 +50,10 @@ sanitize: $(VENV)/.test
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		$(abspath $(BIN))/python -m pytest -q -p no:cacheprovider $(C_TESTS) $(PYTEST_ARGS)
 
+# Every question of the benchmarks, about forty minutes; BENCH_ARGS="--only forward" asks one.
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/iterate.py
-	$(BIN)/python benchmarks/sending.py
-	$(BIN)/python benchmarks/forward.py
-	$(BIN)/python benchmarks/fairness.py
-	$(BIN)/python benchmarks/importing.py
-	$(BIN)/python benchmarks/queues.py
-	$(BIN)/python benchmarks/in_process.py
-	$(BIN)/python benchmarks/offloading.py
-	$(BIN)/python benchmarks/bufferbloat.py
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,28 +1,15 @@
 /*
  * flood: the traffic source of the benchmarks.
  *
- *     flood ADDRESS PAYLOAD SECONDS [SEGMENTS]
+ *     flood ADDRESS PAYLOAD [SEGMENTS]
  *
- * Sends UDP datagrams of PAYLOAD bytes to ADDRESS, port 9, as fast as one CPU can for SECONDS: 64 messages a
+ * Sends UDP datagrams of PAYLOAD bytes to ADDRESS, port 9, as fast as one CPU can until killed: 64 messages a
  * sendmmsg(), blocking socket, no pacing. Run it inside the namespace whose tun owns the route to ADDRESS. The tun
  * drops what its reader does not fetch in time.
  *
  * SEGMENTS > 1 makes every message carry that many datagrams through UDP_SEGMENT: the stack builds one super-packet and
  * cuts it up just before the tun (which has no offload here), so the source costs less per packet than any reader.
- *
- * Prints one JSON line: packets handed to the stack, and the seconds that took.
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/udp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-
 #include "source.h"
 
 #define MESSAGES 64
@@ -32,14 +19,12 @@ int main(int argc, char **argv)
     static char buffer[LARGEST];
     struct mmsghdr messages[MESSAGES];
     struct iovec vector = {.iov_base = buffer};
-    long long packets = 0;
 
-    if (argc < 4 || argc > 5) {
-        fprintf(stderr, "usage: flood ADDRESS PAYLOAD SECONDS [SEGMENTS]\n");
+    if (argc < 3 || argc > 4) {
+        fprintf(stderr, "usage: flood ADDRESS PAYLOAD [SEGMENTS]\n");
         return 2;
     }
-    int payload = atoi(argv[2]), segments = argc == 5 ? atoi(argv[4]) : 1;
-    double seconds = atof(argv[3]);
+    int payload = atoi(argv[2]), segments = argc == 4 ? atoi(argv[3]) : 1;
     if (payload < 1 || segments < 1 || segments > 64 || payload * segments > LARGEST) {
         fprintf(stderr, "flood: PAYLOAD x SEGMENTS must be 1 to %d bytes, SEGMENTS 1 to 64\n", LARGEST);
         return 2;
@@ -51,15 +36,8 @@ int main(int argc, char **argv)
         messages[i].msg_hdr.msg_iovlen = 1;
     }
 
-    int fd = open_socket(argv[1], payload, segments);
-    double start = now(), end = start + seconds;
-    while (now() < end) {
-        int sent = sendmmsg(fd, messages, MESSAGES, 0);
-        if (sent > 0)
-            packets += (long long)sent * segments;
-        else if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR && errno != ECONNREFUSED)
+    int fd = open_socket(argv[1], 0, payload, segments);
+    for (;;)
+        if (sendmmsg(fd, messages, MESSAGES, 0) < 0 && !passing())
             fail("sendmmsg");
-    }
-    printf("{\"packets\": %lld, \"seconds\": %.6f}\n", packets, now() - start);
-    return 0;
 }

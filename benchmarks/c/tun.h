@@ -1,49 +1,38 @@
 /*
- * tun.h: what both C references share. Attaching to a tun, the clocks, reporting, and failing.
+ * tun.h: what the C references share. Attaching to a tun, the poll loop between two tuns, and failing.
  * Included first, for it asks for setns().
  */
+#ifndef TUN_H
+#define TUN_H
+
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BATCH 64
-#define PACKET 65536 /* room for any packet, as the Python readers have */
+#define PACKET 65536 /* room for any packet, as the Python programs have */
+#define VNET 10      /* bytes of struct virtio_net_hdr */
 
-struct usage {
-    double wall, user, sys;
-};
+#ifndef TUN_F_USO4 /* headers before Linux 6.2 */
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+#define TCP_OFFLOADS (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6)
+#define OFFLOADS (TCP_OFFLOADS | TUN_F_USO4 | TUN_F_USO6)
 
 static inline void fail(const char *what)
 {
     perror(what);
     exit(1);
-}
-
-static inline double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static inline struct usage used(void)
-{
-    struct rusage r;
-    getrusage(RUSAGE_SELF, &r);
-    return (struct usage){
-        .wall = now(),
-        .user = (double)r.ru_utime.tv_sec + (double)r.ru_utime.tv_usec / 1e6,
-        .sys = (double)r.ru_stime.tv_sec + (double)r.ru_stime.tv_usec / 1e6,
-    };
 }
 
 /* Go into the network namespace that `ip netns` calls *name*, for good. */
@@ -58,10 +47,9 @@ static inline void enter(const char *name)
     close(fd);
 }
 
-/* Attach to the tun NAMESPACE/NAME, non-blocking: whole plain packets, no packet information, no offload. */
-static inline int attach(const char *where)
+static inline int attach_as(const char *where, short flags, unsigned offloads)
 {
-    struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+    struct ifreq request = {.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | flags)};
     char namespace[128] = "";
     const char *slash = strchr(where, '/');
 
@@ -75,8 +63,24 @@ static inline int attach(const char *where)
     if (fd < 0)
         fail("/dev/net/tun");
     strncpy(request.ifr_name, slash + 1, IFNAMSIZ - 1);
-    if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETOFFLOAD, 0) < 0)
+    if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETOFFLOAD, offloads) < 0)
         fail(where);
+    return fd;
+}
+
+/* Attach to the tun NAMESPACE/NAME, non-blocking: whole plain packets, no packet information, no offload. */
+static inline int attach(const char *where)
+{
+    return attach_as(where, 0, 0);
+}
+
+/* The same with offloads: a virtio_net_hdr in front of each packet, which may be a super-packet. */
+static inline int attach_vnet(const char *where, unsigned offloads)
+{
+    int fd = attach_as(where, IFF_VNET_HDR, offloads), size = VNET;
+
+    if (ioctl(fd, TUNSETVNETHDRSZ, &size) < 0)
+        fail("TUNSETVNETHDRSZ");
     return fd;
 }
 
@@ -87,9 +91,30 @@ static inline void ready(void)
     fflush(stdout);
 }
 
-static inline void report(long long packets, long long bytes, struct usage from, struct usage to)
+/* read(), where an empty queue is 0. */
+static inline ssize_t read_one(int fd, void *buffer, size_t size)
 {
-    printf("{\"packets\": %lld, \"bytes\": %lld, \"seconds\": %.6f, \"user\": %.6f, \"sys\": %.6f}\n", packets, bytes,
-           to.wall - from.wall, to.user - from.user, to.sys - from.sys);
-    fflush(stdout);
+    ssize_t got = read(fd, buffer, size);
+
+    if (got < 0 && errno != EAGAIN)
+        fail("read");
+    return got < 0 ? 0 : got;
 }
+
+/* Move packets between two tuns until killed: *move* takes what one has, a batch at most, to the other. */
+static inline void between(int one, int two, void (*move)(int from, int to))
+{
+    struct pollfd waiters[] = {{.fd = one, .events = POLLIN}, {.fd = two, .events = POLLIN}};
+
+    ready();
+    for (;;) {
+        if (poll(waiters, 2, -1) < 0 && errno != EINTR)
+            fail("poll");
+        if (waiters[0].revents)
+            move(one, two);
+        if (waiters[1].revents)
+            move(two, one);
+    }
+}
+
+#endif

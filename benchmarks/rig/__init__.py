@@ -1,0 +1,1 @@
+"""What every question stands on: namespaces with tuns in them, pinned programs, the interval, alternating rounds."""

@@ -1,0 +1,8 @@
+"""The benchmarks' own modules, which are no part of the package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
