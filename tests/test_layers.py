@@ -29,6 +29,7 @@ FLOORS = {
     "linux": 4,
     "driver": 5,
     "capture": 5,
+    "stages": 5,
     "host": 6,
     "testing": 7,
     "cli": 8,
