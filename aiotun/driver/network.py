@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..endpoint import Endpoint, Event, EventKind, InterfaceCounters, Port, Readiness
+from ..endpoint import OFFLOAD, Endpoint, Event, EventKind, InterfaceCounters, Port, Readiness
+from ..endpoint.pollable import PolledReadiness
 from ..errors import DeviceError, PacketTooBig
+from ..packet import SuperPacket
+from ..pipeline.finishing import plain
 from ..queueing import Fifo
-from .interface import Interface
-from .pollable import PolledReadiness
+from .finished import Finished
+from .offloading import Offloading
 
 __all__ = ["NetworkPort", "NetworkSide"]
 
@@ -20,7 +23,8 @@ class NetworkSide(Endpoint):
     """
     The stack's end of an interface: receive what the application sent, send what it shall receive.
 
-    Sending waits while the interface's send queue is full, where ``interface.output()`` drops.
+    Super-packets go into it, and come out of it if the application sends them. Sending waits while the interface's
+    send queue is full, where ``interface.output()`` drops.
     """
 
     __slots__ = ()
@@ -28,13 +32,16 @@ class NetworkSide(Endpoint):
 
     def _check(self, batch: Sequence[bytes]) -> None:
         if isinstance(self._port, NetworkPort):
-            self._port.check_size(batch)
+            self._port.check(batch)
 
 
 class NetworkPort(Port):
     """Joins the two paths of an interface: input into a bounded queue to read, writes into output()."""
 
-    def __init__(self, interface: Interface, closed: Callable[[], None]) -> None:
+    superpackets = True
+    offload = OFFLOAD
+
+    def __init__(self, interface: Offloading, closed: Callable[[], None]) -> None:
         self.name = interface.name
         self.mtu = interface.mtu
         self.readable: PolledReadiness = PolledReadiness(f"receiving on the network side of {interface.name}")
@@ -42,6 +49,7 @@ class NetworkPort(Port):
         self._interface = interface
         self._closed = closed
         self._queue = Fifo(INPUT_QUEUE)
+        self._finished = Finished(self._queue.dequeue_many, interface.drop, ethernet=interface.header > 0)
         self._tell: Callable[[Event], None] | None = None
         interface.listen(self._changed)
         interface.when_taken = self._taken
@@ -53,8 +61,16 @@ class NetworkPort(Port):
         if queued:
             self.readable.put(True)
 
-    def check_size(self, batch: Sequence[bytes]) -> None:
-        """Raise PacketTooBig if a packet is longer than the interface carries."""
+    @property
+    def more(self) -> bool:  # type: ignore[override]
+        return self._readable_now()
+
+    def check(self, batch: Sequence[bytes]) -> None:
+        """Raise PacketTooBig if a packet is longer than the interface carries, PacketError for an unsound one."""
+        if not plain(batch):
+            for packet in batch:
+                if isinstance(packet, SuperPacket):
+                    packet.check(ethernet=self._interface.header > 0)
         error = self._interface.oversize(batch)
         if error is not None:
             raise error
@@ -63,7 +79,12 @@ class NetworkPort(Port):
         return self.readable.fileno()
 
     def read_many(self, limit: int) -> list[bytes]:
-        batch = self._queue.dequeue_many(limit)
+        return self._read(self._finished.read_many(limit))
+
+    def read_whole(self, limit: int) -> list[bytes]:
+        return self._read(self._finished.read_whole(limit))
+
+    def _read(self, batch: list[bytes]) -> list[bytes]:
         self.readable.put(self._readable_now())
         if not batch:
             self._interface.check_alive()
@@ -107,6 +128,7 @@ class NetworkPort(Port):
 
     def close_now(self) -> None:
         self._interface.drop("input_closed", len(self._queue.purge("closed")))
+        self._finished.drop("input_closed")
         self._interface.when_taken = None
         self._interface.unlisten(self._changed)
         if self._tell is not None:
@@ -121,7 +143,15 @@ class NetworkPort(Port):
         """Return how many packets from the front of *batch* the send queue has room for."""
         snd = self._interface.snd
         head = bytes(snd.offset - self._interface.header)  # what the driver will put in front of each packet
-        return snd.fitting([head + packet for packet in batch] if head else batch)
+        if plain(batch):
+            return snd.fitting([head + packet for packet in batch] if head else batch)
+        queued: list[bytes] = []
+        for index, packet in enumerate(batch):
+            units = self._interface.queued_as(packet)
+            queued += [head + one for one in units] if head else units
+            if snd.fitting(queued) < len(queued):
+                return index
+        return len(batch)
 
     def _taken(self) -> None:
         self.writable.set()
@@ -134,4 +164,4 @@ class NetworkPort(Port):
 
     def _readable_now(self) -> bool:
         """Whether a read would return something, or an error worth waking for."""
-        return self._interface.going or bool(self._queue)
+        return self._interface.going or bool(self._queue) or bool(self._finished)

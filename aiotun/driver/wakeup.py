@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import time
 
+from ..batch import longest
+from ..endpoint.pollable import PolledReadiness
 from ..errors import DeviceError, QueueFull
 from ..pipeline import Batch, stage
 from ..queueing import Discipline
 from .fault import report
+from .ifnet import UP
 from .interface import IFQ_MAXLEN, Interface, Stack
 from .kqueue import Klist
-from .pollable import PolledReadiness
 from .sigio import Band, Sigio
 
 __all__ = ["Wakeup"]
@@ -84,28 +86,26 @@ class Wakeup(Interface):
 
     # --- steps of the output path -----------------------------------------------------------------
 
-    @stage(reason="down")
+    @stage(reason="down", superpackets=True)
     def _check_ready(self, batch: Batch) -> Batch:
-        self.check_ready()
+        if not self.is_ready():  # asked here, for a call less
+            self.check_ready()
         return batch
 
-    def _classify(self, batch: Batch) -> Batch:
-        return self._snd.classify(batch)
-
-    @stage(reason="too_big")
+    @stage(reason="too_big", superpackets=True)
     def _check_size(self, batch: Batch) -> Batch:
         """Hold to the mtu: there is no layer above that would have fragmented."""
-        error = self.oversize(batch)
-        if error is None:
+        if longest(batch) <= self.mtu + self.header or (error := self.oversize(batch)) is None:
             return batch
         self.refusal = error
         return [packet for packet in batch if self.layer3_size(packet) <= self.mtu]
 
-    @stage(reason="queue_full", counted=True, delivers=True)  # counted by the queue itself
+    @stage(reason="queue_full", counted=True, delivers=True, superpackets=True)  # counted by the queue itself
     def _enqueue(self, batch: Batch) -> Batch:
         """Modelled on ifq_handoff() in DragonFly sys/net/ifq_var.h."""
-        self.check_ready()  # a stage of the user's may have closed it meanwhile
-        queued = self._snd.enqueue_many(batch, self._now())
+        if not self.is_ready():  # a stage of the user's may have closed it meanwhile
+            self.check_ready()
+        queued = self._snd.enqueue_many(batch, self._now() if self._timed else 0.0)
         refused = len(batch) - len(queued)
         if refused:
             self.counts.collisions += refused
@@ -114,14 +114,14 @@ class Wakeup(Interface):
 
     # --- steps of the start path ------------------------------------------------------------------
 
-    @stage(reason="disabled")
+    @stage(reason="disabled", superpackets=True)
     def _check_enabled(self, batch: Batch) -> Batch:
-        return batch if self.enabled else ()
+        return batch if self.enabled else []
 
-    @stage(reason="held_back")
+    @stage(reason="held_back", superpackets=True)
     def _poll(self, batch: Batch) -> Batch:
         """Go on if a packet may leave now; else come back when one may."""
-        return batch if self._released() else ()
+        return batch if (self._released() if self._timed else self._snd) else []
 
     def _start_queued(self, batch: Batch) -> None:
         """Start for packets that are queued: whatever fails now, they are not lost, and their sender is done."""
@@ -130,11 +130,13 @@ class Wakeup(Interface):
         except Exception as error:
             report(f"{self.name}: starting failed", error)
 
+    @stage(superpackets=True)
     def _wakeup(self, batch: Batch) -> Batch:
         """Wake the reader; not of an interface that is down by now, for there is nothing that it could read."""
-        self.readable.put(self.up)
+        self.readable.put(self._flags & UP != 0)
         return batch
 
+    @stage(superpackets=True)
     def _notify_filters(self, batch: Batch) -> Batch:
         self._knotes.notify()
         return batch

@@ -15,18 +15,25 @@ from .closing import open_and_close
 from .conformance import CHECKS, Check, check_endpoint
 from .kernel import KernelRig, kernel_tap, kernel_tun
 from .ledger import Ledger, watched_fds
+from .memory import memory_channel
+from .offload import leave_checksum, unfinished
 from .persistent import persistent_tap, persistent_tun
 from .private import private_tap, private_tun
-from .rig import MakeRig, Rig
-from .soft import SoftRig, soft_tap, soft_tun
+from .rig import Inapplicable, MakeRig, Rig
+from .soft import OffloadRig, SoftRig, soft_offload_tap, soft_offload_tun, soft_tap, soft_tun
+from .stream import tcp_channel, tls_channel, unix_channel
+from .udp import udp_channel, udp_peer
+from .websocket import websocket_channel
 
 __all__ = [
     "CHECKS",
     "RECEIVE",
     "Check",
+    "Inapplicable",
     "KernelRig",
     "Ledger",
     "MakeRig",
+    "OffloadRig",
     "Rig",
     "SoftRig",
     "adopted_tap",
@@ -38,13 +45,24 @@ __all__ = [
     "check_endpoint",
     "kernel_tap",
     "kernel_tun",
+    "leave_checksum",
+    "memory_channel",
     "open_and_close",
     "persistent_tap",
     "persistent_tun",
     "private_tap",
     "private_tun",
     "running_broker",
+    "soft_offload_tap",
+    "soft_offload_tun",
     "soft_tap",
     "soft_tun",
+    "tcp_channel",
+    "tls_channel",
+    "udp_channel",
+    "udp_peer",
+    "unfinished",
+    "unix_channel",
     "watched_fds",
+    "websocket_channel",
 ]

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from . import cancelling, closing, iterating, lifecycle, receiving, sending
-from .rig import MakeRig
+from .rig import Inapplicable, MakeRig
 
 __all__ = ["CHECKS", "Check", "check_endpoint"]
 
@@ -35,7 +35,8 @@ async def check_endpoint(make: MakeRig) -> None:
     """
     Run every check on the endpoints that *make* opens.
 
-    Takes some seconds, in the running event loop. If cancelled, the rig in use is closed.
+    Takes some seconds, in the running event loop. If cancelled, the rig in use is closed. Checks of what the rig calls
+    Inapplicable are left out.
 
     Raises:
         ExceptionGroup: If promises are broken: one exception each, with the check's name as a note.
@@ -45,6 +46,8 @@ async def check_endpoint(make: MakeRig) -> None:
         try:
             async with asyncio.timeout(TIME_LIMIT):
                 await check(make)
+        except Inapplicable:
+            continue
         except Exception as error:
             error.add_note(f"in {check.__name__}: {(check.__doc__ or '').strip()}")
             failures.append(error)

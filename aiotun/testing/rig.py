@@ -14,14 +14,22 @@ from contextlib import AbstractAsyncContextManager
 from ..endpoint import Endpoint
 from ..packet import Ethernet, IPv4
 
-__all__ = ["MakeRig", "Rig"]
+__all__ = ["Inapplicable", "MakeRig", "Rig"]
 
 NUMBER = 8
 """Bytes of payload that carry a packet's number."""
 
 
+class Inapplicable(Exception):
+    """The endpoint has nothing of the sort, so a check that asks for it says nothing about it."""
+
+
 class Rig(abc.ABC):
-    """An open endpoint called ``endpoint``, whose interface is up and has nothing queued."""
+    """
+    An open endpoint called ``endpoint``, whose interface is up and has nothing queued.
+
+    What an endpoint of this kind has nothing of, such as an mtu that changes, its rig refuses with Inapplicable.
+    """
 
     endpoint: Endpoint
 

@@ -7,7 +7,7 @@ import contextlib
 
 from ..errors import DeviceDown, PacketError, PacketTooBig, UnsupportedFamily
 from .expect import expect, expect_error, numbers, turns
-from .rig import MakeRig
+from .rig import Inapplicable, MakeRig
 
 __all__ = ["CHECKS"]
 
@@ -75,6 +75,8 @@ async def an_empty_packet_is_refused(make: MakeRig) -> None:
 async def a_packet_shorter_than_its_header_is_refused(make: MakeRig) -> None:
     """A packet shorter than its own header raises PacketError; the kernel would take it and lose it."""
     async with make() as rig:
+        if rig.endpoint.kind not in ("tun", "tap"):
+            raise Inapplicable("a channel carries any bytes")
         with expect_error(PacketError, rig.endpoint.name, "1 byte"):
             await rig.endpoint.send(b"\x45")
 

@@ -23,9 +23,8 @@ from aiotun.testing import (
     soft_tun,
 )
 
-SOFT = [
-    pytest.param(soft_tun, id="soft tun"),
-    pytest.param(soft_tap, id="soft tap"),
+SOFT = [pytest.param(soft_tun, id="soft tun"), pytest.param(soft_tap, id="soft tap")]
+SOFT_OFFLOAD = [
     pytest.param(soft_offload_tun, id="soft tun with offload"),
     pytest.param(soft_offload_tap, id="soft tap with offload"),
 ]
@@ -40,7 +39,7 @@ OFFLOAD = [
 HOSTS = [*SOFT, *KERNEL, *OFFLOAD]
 
 
-@pytest.mark.parametrize("make", HOSTS)
+@pytest.mark.parametrize("make", [*HOSTS, *SOFT_OFFLOAD])
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_promise(check: Check, make: MakeRig) -> None:
     """The endpoint keeps the promise the check is named after."""
@@ -73,3 +72,17 @@ async def test_ten_thousand_openings_in_process_leave_nothing(make: MakeRig) -> 
 async def test_a_thousand_openings_on_the_kernel_leave_nothing(make: MakeRig) -> None:
     """After 250 openings of this kind on this loop, 1,000 in all, no descriptor, task or watch is left."""
     await open_and_close(make, 250)
+
+
+@pytest.mark.parametrize("make", SOFT_OFFLOAD)
+@pytest.mark.parametrize("how", RECEIVE)
+async def test_cancels_in_the_middle_of_super_packets_lose_nothing(how: str, make: MakeRig) -> None:
+    """1,000 receivers cancelled while super-packets are cut for them lose, double and reorder nothing."""
+    async with make() as rig:
+        await cancel_receiving(rig, how, 1000)
+
+
+@pytest.mark.parametrize("make", SOFT_OFFLOAD)
+async def test_openings_with_offload_leave_nothing(make: MakeRig) -> None:
+    """After 500 openings with offload no descriptor, task or watch is left."""
+    await open_and_close(make, 500)

@@ -1,0 +1,112 @@
+"""An event loop whose clock is virtual: where others sleep, it sets its clock to when the sleep is over."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import selectors
+from collections.abc import Callable
+from types import CoroutineType, FrameType
+from typing import Any, TypeVarTuple
+
+__all__ = ["Deadlock", "VirtualLoop"]
+
+Ts = TypeVarTuple("Ts")
+
+PATIENCE = 10.0
+"""Real seconds to wait for a descriptor of the kernel, or another thread, when nothing else is left to wait for."""
+
+
+class Deadlock(RuntimeError):
+    """Every task waits, and nothing will ever wake one: no timer runs, and nothing is ready."""
+
+
+class _Selector(selectors.DefaultSelector):
+    """Asks the loop how long to sleep for real."""
+
+    loop: VirtualLoop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        patience = self.loop._pass_time(timeout)
+        if patience == 0:
+            return ready
+        ready = super().select(patience)
+        if not ready and patience is not None:
+            raise self.loop._deadlock(f", and no descriptor of the kernel was in {patience:g} real seconds")
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """
+    An event loop that never sleeps: hours pass in milliseconds. Its clock begins at 0.
+
+    time() stands still while callbacks run. When none is ready, no descriptor of the kernel is ready now, and no
+    executor is at work, the clock jumps to the next timer. Sockets, pipes and threads work, but the clock does not
+    wait for them: a timeout beside a real socket is over at once. What an executor does (``asyncio.to_thread``) takes
+    no virtual time.
+
+    When there is no timer either, and nothing real to wait for, the loop raises Deadlock with where each task waits.
+    With descriptors of the kernel in it, it gives them 10 real seconds first.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._working = 0  # calls that an executor has not finished
+        selector = _Selector()
+        selector.loop = self
+        super().__init__(selector)
+        self._fds = selector
+        self._own_fds = len(selector.get_map())  # what wakes it from other threads
+
+    def time(self) -> float:
+        """Return the virtual time, in seconds since the loop was made."""
+        return self._now
+
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], Any], *args: *Ts) -> asyncio.Future[Any]:
+        """Run a function in a thread; the clock stands still until it is done."""
+        future: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
+        self._working += 1
+        future.add_done_callback(self._worked)
+        return future
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _worked(self, future: asyncio.Future[Any]) -> None:
+        self._working -= 1
+
+    def _pass_time(self, timeout: float | None) -> float | None:
+        """Let virtual time pass, if it can; return how long to sleep in real seconds, None for ever."""
+        if self._working:
+            return None
+        if timeout is not None:
+            self._jump()
+            return 0
+        if len(self._fds.get_map()) > self._own_fds:
+            return PATIENCE
+        raise self._deadlock()
+
+    def _jump(self) -> None:
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # a heap of asyncio's own
+        self._now = max(self._now, timers[0].when())
+        # asyncio runs timers early by this much, 1 ns otherwise: they would find that they are not due yet.
+        self._clock_resolution = math.ulp(self._now)
+
+    def _deadlock(self, besides: str = "") -> Deadlock:
+        first = f"at {self._now:.9g} s nothing is scheduled and nothing is ready{besides}; these tasks wait for ever:"
+        return Deadlock("\n  ".join([first, *sorted(_where(task) for task in asyncio.all_tasks(self))]))
+
+
+def _where(task: asyncio.Task[Any]) -> str:
+    """Return which task it is, where it waits, and what that waits in."""
+    places: list[str] = []
+    awaited: Any = task.get_coro()
+    while awaited is not None:
+        frame: FrameType | None = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            code = frame.f_code
+            places.append(f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})")
+        awaited = awaited.cr_await if isinstance(awaited, CoroutineType) else getattr(awaited, "gi_yieldfrom", None)
+    return f"{task.get_name()}: {' > '.join(places) or 'not begun'}"
