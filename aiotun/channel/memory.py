@@ -32,17 +32,20 @@ class MemoryChannel(Channel):
     once. While the link is down receiving waits, or what ``when_down`` says, and sending raises DeviceDown.
     """
 
-    __slots__ = ()
+    __slots__ = ("_link",)
     kind = "memory"
-    _port: MemoryPort
+
+    def __init__(self, port: MemoryPort, *, when_down: WhenDown = "wait") -> None:
+        super().__init__(port, when_down=when_down)
+        self._link = port  # the link goes on when this end is closed: what it sent is still under way
 
     def outgoing(self) -> WireStatistics:
-        """Return what became of the packets that this end sent."""
-        return self._port.outgoing().statistics()
+        """Return what became of the packets that this end sent, also after it was closed."""
+        return self._link.outgoing().statistics()
 
     def impair(self, impairment: Impairment) -> None:
         """Do this from now on to what this end sends; packets under way arrive as they were to."""
-        self._port.outgoing().impair(impairment)
+        self._link.outgoing().impair(impairment)
 
     def set_link(self, up: bool) -> None:
         """
@@ -50,13 +53,13 @@ class MemoryChannel(Channel):
 
         Packets under way are dropped, counted as ``link_down``; those that have arrived can be received.
         """
-        self._port.set_link(up)
+        self._link.set_link(up)
 
     def set_mtu(self, mtu: int) -> None:
         """Set the longest packet, in bytes, for both ends, which hear of it in events()."""
         if mtu < 1:
             raise ValueError(f"{self._port.name}: an mtu is at least 1, not {mtu}")
-        self._port.set_mtu(mtu)
+        self._link.set_mtu(mtu)
 
 
 def memory_pair(

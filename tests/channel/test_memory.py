@@ -251,3 +251,14 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], text: str) -> None:
     """An option out of its range is refused, with what was given."""
     with pytest.raises(ValueError, match=f"^{text}$"):
         memory_pair(**options)
+
+
+async def test_what_is_under_way_is_counted_after_the_close() -> None:
+    """outgoing() of an end that was closed still tells what becomes of the packets it sent."""
+    one, other = memory_pair(Impairment(delay=0.01))
+    async with other:
+        async with one:
+            await one.send_many([b"1", b"2"])
+        assert one.outgoing().queued == 2
+        await other.recv_many(2)
+        assert (one.outgoing().sent, one.outgoing().delivered) == (2, 2)
