@@ -11,6 +11,7 @@ from .media import Media, MediaStatus
 from .netisr import Netisr, ProtocolQueue
 from .network import NetworkPort, NetworkSide
 from .nodes import Credentials, DeviceNode
+from .offload_port import OffloadPort
 from .port import DevicePort
 from .requests import Request, TunInfo
 from .sigio import Band, Sigio
@@ -42,6 +43,7 @@ __all__ = [
     "Netisr",
     "NetworkPort",
     "NetworkSide",
+    "OffloadPort",
     "ProtocolQueue",
     "Request",
     "Sigio",

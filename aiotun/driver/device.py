@@ -15,13 +15,13 @@ from typing import ClassVar
 
 from ..endpoint import Readiness
 from ..errors import DeviceBusy, DeviceClosed, DeviceDown, DeviceError, DeviceGone, WouldBlock
-from ..pipeline import Batch
+from ..pipeline import Batch, stage
 from ..queueing import Discipline
 from .bpf import DLT, BpfIf
 from .interface import IFQ_MAXLEN, Stack
 from .kqueue import Knote, check_filter
 from .nodes import Credentials
-from .wakeup import Wakeup
+from .offloading import Offloading
 
 __all__ = ["Device"]
 
@@ -29,7 +29,7 @@ READ = select.POLLIN | getattr(select, "POLLRDNORM", 0)
 WRITE = select.POLLOUT | getattr(select, "POLLWRNORM", 0)
 
 
-class Device(Wakeup):
+class Device(Offloading):
     """An interface with a character device: what the stack outputs is read, what is written is input."""
 
     dlt: ClassVar[DLT]
@@ -87,6 +87,8 @@ class Device(Wakeup):
             return
         self.pid = None
         self.bare = self.asynchronous = False
+        if self.offload or self._finished is not None:
+            self.give_up_offload()
         self.purge("closed")
         self._stop_timer()
         if not self.going:
@@ -225,6 +227,7 @@ class Device(Wakeup):
         """Return how many packets from the front of *batch* the driver will not refuse."""
         return len(batch)
 
+    @stage(superpackets=True)
     def _count_input(self, batch: Batch) -> Batch:
         self.counts.ipackets += len(batch)
         self.counts.ibytes += sum(map(len, batch))

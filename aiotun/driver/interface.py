@@ -27,6 +27,7 @@ from ..errors import DeviceDown, DeviceError, DeviceGone, PacketTooBig
 from ..pipeline import Path
 from ..queueing import Discipline, Fifo
 from .ifnet import RUNNING, UP, Counts, Flags
+from .superpackets import wire_length
 from .telling import Telling
 
 __all__ = ["IFQ_MAXLEN", "Interface", "InterfaceAddress", "Stack", "Stages"]
@@ -111,12 +112,8 @@ class Interface(Telling):
         return self._path("input", self.input_stages, ("application", "stack"), self.drop)
 
     def _path(self, name: str, stages: Stages, ends: tuple[str, str], drop: Callable[[str, int], None] | None) -> Path:
-        return Path(
-            f"{self.name} {name}",
-            [(stage, getattr(self, method)) for stage, method in stages],
-            ends=ends,
-            drop=drop,
-        )
+        found = [(stage, getattr(self, method)) for stage, method in stages]
+        return Path(f"{self.name} {name}", found, ends=ends, drop=drop, ethernet=self.header > 0)
 
     # --- the send queue ---------------------------------------------------------------------------
 
@@ -238,8 +235,8 @@ class Interface(Telling):
             raise DeviceDown(f"{self.name}: the interface is down")
 
     def layer3_size(self, packet: bytes) -> int:
-        """Return the bytes of *packet* that the mtu bounds."""
-        return len(packet) - self.header
+        """Return the bytes of *packet* that the mtu bounds: of a super-packet, those of its longest segment."""
+        return wire_length(packet) - self.header
 
     def oversize(self, batch: Sequence[bytes]) -> PacketTooBig | None:
         """Return the error for the first packet that is longer than the interface carries, or None."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
+import attrs
+
 from ..endpoint import BATCH, BatchIterator, PacketIterator, Readiness
 from ..errors import DeviceBusy, DeviceClosed, WouldBlock
+from ..pipeline.finishing import plain
 from ..queueing import Fifo, QueueStatistics
 from .families import Family
+from .finished import Finished
 from .interface import IFQ_MAXLEN
+from .superpackets import flaw
 
 __all__ = ["Drops", "Netisr", "ProtocolQueue"]
 
@@ -28,13 +34,17 @@ class ProtocolQueue:
 
     Bounded; what does not fit is dropped and counted, here as ``queue_full`` and at the interface as
     ``input_queue_full``. One task receives at a time. Close it, or leave its ``with`` block, to unregister.
+
+    A super-packet that entered is one packet here, until it is received: as the packets it stands for.
     """
 
-    __slots__ = ("_closed", "_fifo", "_readable", "_served", "_unregister", "family")
+    __slots__ = ("_closed", "_dropped", "_fifo", "_finished", "_readable", "_served", "_unregister", "family")
 
     def __init__(self, family: Family, limit: int, unregister: Callable[[], None]) -> None:
         self.family = family
         self._fifo = Fifo(limit)
+        self._dropped: Counter[str] = Counter()  # of super-packets in the middle of being received
+        self._finished = Finished(self._fifo.dequeue_many, self._drop, ethernet=False)
         self._readable = Readiness(f"receiving from the {family.name} protocol queue")
         self._unregister = unregister
         self._served = 0  # packets taken since the loop had a turn
@@ -95,6 +105,8 @@ class ProtocolQueue:
 
     def enqueue(self, batch: list[bytes]) -> int:
         """Append the packets that fit, from the front of *batch*, wake the reader, and return how many they are."""
+        if not plain(batch):
+            batch = [packet for packet in batch if not flaw(packet, False)]
         queued = len(self._fifo.enqueue_many(batch))
         if queued:
             self._readable.set()
@@ -102,7 +114,13 @@ class ProtocolQueue:
 
     def statistics(self) -> QueueStatistics:
         """Return a snapshot of the counters: ``offered == taken + queued + sum(dropped.values())``."""
-        return self._fifo.statistics()
+        counted, kept = self._fifo.statistics(), len(self._finished)
+        return attrs.evolve(
+            counted,
+            taken=counted.taken - kept - self._dropped.total(),
+            queued=counted.queued + kept,
+            dropped=dict(Counter(counted.dropped) + self._dropped),
+        )
 
     def close(self) -> None:
         """Unregister, drop what is queued, counted as ``closed``, and release who waits. Idempotent."""
@@ -111,6 +129,7 @@ class ProtocolQueue:
         self._closed = True
         self._unregister()
         self._fifo.purge("closed")
+        self._finished.drop("closed")
         self._readable.wake()
 
     def __enter__(self) -> Self:
@@ -124,10 +143,14 @@ class ProtocolQueue:
     # --- inside -----------------------------------------------------------------------------------
 
     def _take(self, limit: int) -> list[bytes]:
-        batch = self._fifo.dequeue_many(limit)
-        if not self._fifo:
+        batch = self._finished.read_many(limit)
+        if not self._fifo and not self._finished:
             self._readable.clear()
         return batch
+
+    def _drop(self, reason: str, count: int) -> None:
+        if count:
+            self._dropped[reason] += count
 
     def _pop(self) -> bytes:
         """Take one packet; IndexError if there is none, or it is the loop's turn."""
@@ -141,7 +164,7 @@ class ProtocolQueue:
         """Give the loop a turn, and wait until there is a packet."""
         self._check_open()
         await self._readable.wait()
-        while not self._fifo:
+        while not self._fifo and not self._finished:
             self._check_open()
             await self._readable.wait()
         self._served = 0

@@ -21,6 +21,7 @@ from .interface import IFQ_MAXLEN, Stack
 from .media import tap_media
 from .nodes import Credentials
 from .sigio import Band
+from .superpackets import wire_length
 from .tap_ioctl import TapIoctl
 
 __all__ = ["TapDevice"]
@@ -39,6 +40,7 @@ class TapDevice(TapIoctl, Device):
     output_stages = (
         ("ready", "_check_ready"),
         ("size", "_check_size"),
+        ("segment", "_segment"),
         ("enqueue", "_enqueue"),
         ("start", "_start"),
     )
@@ -89,7 +91,7 @@ class TapDevice(TapIoctl, Device):
 
     def layer3_size(self, packet: bytes) -> int:
         """Leave VLAN tags out of account (ETHERCAP_VLAN_MTU)."""
-        return len(packet) - link_header(packet)
+        return wire_length(packet) - link_header(packet)
 
     def check_readable(self) -> None:
         super().check_readable()
@@ -124,6 +126,7 @@ class TapDevice(TapIoctl, Device):
 
     # --- the steps of output ----------------------------------------------------------------------
 
+    @stage(superpackets=True)
     def _start(self, batch: Batch) -> Batch:
         """Start unless the reader has yet to come for what it was told of."""
         if not self._flags & OACTIVE:
@@ -132,30 +135,33 @@ class TapDevice(TapIoctl, Device):
 
     # --- the steps of start -----------------------------------------------------------------------
 
-    @stage(reason="not_open")
+    @stage(reason="not_open", superpackets=True)
     def _drain(self, batch: Batch) -> Batch:
         """Drop what is queued while nobody has the device open; it counts as output."""
-        if self.is_open:
+        if self.pid is not None:  # is_open, without a call
             return batch
         self.purge("not_open")
-        return ()
+        return []
 
+    @stage(superpackets=True)
     def _set_oactive(self, batch: Batch) -> Batch:
         self._flags |= OACTIVE
         return batch
 
+    @stage(superpackets=True)
     def _schedule_sigio(self, batch: Batch) -> Batch:
         self._schedule()
         return batch
 
     # --- the steps of input -----------------------------------------------------------------------
 
+    @stage(superpackets=True)
     def _bpf_input(self, batch: Batch) -> Batch:
         if self.bpf:
             self.bpf.mtap(batch, Direction.IN)
         return batch
 
-    @stage(delivers=True)
+    @stage(delivers=True, superpackets=True)
     def _if_input(self, batch: Batch) -> Batch:
         self._stack(self, list(batch))
         return batch

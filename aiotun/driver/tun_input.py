@@ -11,6 +11,7 @@ from ..queueing import Classified
 from .bpf import Direction
 from .families import Family
 from .netisr import Netisr
+from .superpackets import wire_length
 from .tun_mode import HEAD, OF_VERSION, TunMode, all_ip, family_by_version
 
 __all__ = ["TUNMRU", "TunInput"]
@@ -54,7 +55,7 @@ class TunInput(TunMode):
 
     # --- the steps --------------------------------------------------------------------------------
 
-    @stage(reason="bad_size")
+    @stage(reason="bad_size", superpackets=True)
     def _check_write(self, batch: Batch) -> Batch:
         misfits = self._misfits(batch)
         if not misfits:
@@ -67,19 +68,21 @@ class TunInput(TunMode):
             self._write_refusal = DeviceError(text, errno.EIO)
         return [packet for packet in batch if not self._misfits((packet,))]
 
+    @stage(superpackets=True)
     def _bpf_input(self, batch: Batch) -> Batch:
         if self.bpf:
             families = [self._written_family(packet) for packet in batch]
             self.bpf.ptap(families, [packet[HEAD:] for packet in batch] if self.with_head else batch, Direction.IN)
         return batch
 
+    @stage(superpackets=True)
     def _strip(self, batch: Batch) -> Batch:
         """Take the family off each packet, and mark the packet with it."""
         if not self.with_head:
             return batch
         return [Classified(packet[HEAD:], self._written_family(packet)) for packet in batch]
 
-    @stage(reason="unsupported_family", delivers=True)
+    @stage(reason="unsupported_family", delivers=True, superpackets=True)
     def _demux(self, batch: Batch) -> Batch:
         """Give each packet to its protocol's queue. Modelled on netisr_queue()."""
         if self.with_head:
@@ -129,4 +132,4 @@ class TunInput(TunMode):
         most = self._mru()
         if len(max(batch, key=len, default=b"")) <= most and not least:
             return ()
-        return [packet for packet in batch if not least <= len(packet) <= most]
+        return [packet for packet in batch if not (least <= len(packet) and wire_length(packet) <= most)]

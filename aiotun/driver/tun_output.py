@@ -12,6 +12,7 @@ from ..pipeline import Batch, stage
 from ..queueing import prepend
 from .bpf import Direction
 from .families import Family, SockAddr
+from .ifnet import UP
 from .sigio import Band
 from .tun_mode import HEAD, OF_VERSION, TunMode, all_ip, family_by_version
 
@@ -27,6 +28,7 @@ class TunOutput(TunMode):
         ("unspec", "_take_family"),
         ("size", "_check_size"),
         ("bpf", "_bpf_output"),
+        ("segment", "_segment"),
         ("prepend", "_prepend"),
         ("enqueue", "_enqueue"),
         ("count", "_count_output"),
@@ -67,14 +69,14 @@ class TunOutput(TunMode):
             raise self.refusal
 
     def is_ready(self) -> bool:
-        return self.is_open and self.up
+        return self.pid is not None and self._flags & UP != 0  # is_open and up, without two calls
 
     # --- the steps of output ----------------------------------------------------------------------
 
-    @stage(reason="short_header")
+    @stage(reason="short_header", superpackets=True)
     def _take_family(self, batch: Batch) -> Batch:
         """Take the family off the packet that a packet filter wrote, and off copies that a user's stage made of it."""
-        if self._family != Family.UNSPEC:
+        if self._family is None or self._family != Family.UNSPEC:
             return batch
         fit = [packet for packet in batch if len(packet) >= HEAD]
         if len(fit) < len(batch):
@@ -83,12 +85,13 @@ class TunOutput(TunMode):
             self._family = int.from_bytes(fit[0][:HEAD], sys.byteorder)
         return [packet[HEAD:] for packet in fit]
 
+    @stage(superpackets=True)
     def _bpf_output(self, batch: Batch) -> Batch:
         if self.bpf:
             self.bpf.ptap([self._family_of(packet) for packet in batch], batch, Direction.OUT)
         return batch
 
-    @stage(reason="unsupported_family")
+    @stage(reason="unsupported_family", superpackets=True)
     def _prepend(self, batch: Batch) -> Batch:
         """Put in front of each packet what the mode says; a family that the mode does not carry is EAFNOSUPPORT."""
         fit: list[bytes]
@@ -102,17 +105,20 @@ class TunOutput(TunMode):
             self.refusal = UnsupportedFamily(f"{self.name}: a packet is of a family that the device does not carry")
         return fit
 
+    @stage(superpackets=True)
     def _count_output(self, batch: Batch) -> Batch:
         self.counts.opackets += len(batch)
         self.counts.obytes += nbytes(batch)
         return batch
 
+    @stage(superpackets=True)
     def _start(self, batch: Batch) -> Batch:
         self._start_queued(batch)
         return batch
 
     # --- the steps of start that are a tun's own --------------------------------------------------
 
+    @stage(superpackets=True)
     def _sigio(self, batch: Batch) -> Batch:
         self.signal(Band.POLL_IN)
         return batch

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import attrs
 
 from ..driver.families import Family
+from ..driver.superpackets import flaw, without
 from ..packet import EtherType, ICMPv6Type, Protocol
 
 __all__ = ["Demuxed", "demux", "trim"]
@@ -44,7 +45,8 @@ def demux(mac: bytes, frames: list[bytes]) -> Demuxed:
     Take apart what entered by the tap whose address is *mac*.
 
     Reasons to drop: ``short_header``, ``not_for_us`` (another station's), ``bad_source`` (from a group), ``vlan``,
-    ``unsupported_family`` (neither IP nor ARP nor IPX), and those of an IP header that does not fit its frame.
+    ``unsupported_family`` (neither IP nor ARP nor IPX), those of an IP header that does not fit its frame, and of a
+    super-packet that could not be cut. One that could stays whole.
     """
     found = Demuxed()
     for frame in frames:
@@ -58,11 +60,15 @@ def trim(packets: Sequence[bytes]) -> Demuxed:
     """
     Take packets that came in no frame, each as long as its header says.
 
-    Reasons to drop: ``short_header``, ``bad_length`` (longer than what came), ``unsupported_family`` (not IP).
+    Reasons to drop: ``short_header``, ``bad_length`` (longer than what came), ``unsupported_family`` (not IP), and
+    those of a super-packet that could not be cut. One that could stays whole.
     """
     found = Demuxed()
     keep = found.packets.append
     for packet in packets:
+        if type(packet) is not bytes and (reason := flaw(packet, False)):
+            found.dropped[reason] += 1
+            continue
         size = len(packet)
         version = packet[0] >> 4 if packet else 4
         if version == 4:
@@ -80,12 +86,14 @@ def trim(packets: Sequence[bytes]) -> Demuxed:
         if reason:
             found.dropped[reason] += 1
         else:
-            keep(packet[:end])
+            keep(without(packet, 0, end))
     return found
 
 
 def _take(found: Demuxed, mac: bytes, frame: bytes) -> str:
     """Put the frame where it belongs, or return why not."""
+    if type(frame) is not bytes and (reason := flaw(frame, True)):
+        return reason
     if len(frame) < HEADER:
         return "short_header"
     if frame[:6] != mac and not frame[0] & 1:
@@ -100,7 +108,7 @@ def _take(found: Demuxed, mac: bytes, frame: bytes) -> str:
         if kind == IPV6 and end > 54 and frame[20] == Protocol.ICMPV6 and frame[54] in DISCOVERY:
             found.neighbors.append(frame)
         else:
-            found.packets.append(frame[HEADER:end])
+            found.packets.append(without(frame, HEADER, end))
             found.frames.append(frame)
         return ""
     if kind == ARP:

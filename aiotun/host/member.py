@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from ..driver.superpackets import wire_length
 from ..endpoint import Event
 from ..endpoint.kinds import link_header
 from ..errors import DeviceError, PacketTooBig, QueueFull
@@ -65,7 +66,7 @@ class Member:
         mtu = self.link.mtu
         fit = frames
         if max(map(len, frames)) > mtu + HEADER:
-            fit = [frame for frame in frames if len(frame) - link_header(frame) <= mtu]
+            fit = [frame for frame in frames if wire_length(frame) - link_header(frame) <= mtu]
             self.link.drop(PacketTooBig.reason, len(frames) - len(fit))
             self._refuse(PacketTooBig.reason, len(frames) - len(fit))
         count = len(fit)  # now: a stage of the user's may change the list

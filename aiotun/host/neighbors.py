@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 import attrs
 
+from ..driver.superpackets import behind
 from ..errors import PacketError
 from ..packet import Address, EtherType, format_mac
 from .discovery import Claim, group_mac, hear, question
@@ -138,7 +139,7 @@ class Neighbors:
                 return [], self._hold(entry or self._create(link, address), packets, now)
             mac = group
         header = mac + link.mac + ETHERTYPES[len(address)]
-        return [header + packet for packet in packets], questions
+        return [behind(header, packet) for packet in packets], questions
 
     def expire(self, now: float) -> list[tuple[EthernetLink, list[bytes]]]:
         """Return the questions that are due again; forget who was asked often enough."""
@@ -207,7 +208,7 @@ class Neighbors:
         self._asking.pop((link, address), None)
         self._table[link, address] = self._table.pop((link, address))
         header = mac + link.mac + ETHERTYPES[len(address)]
-        frames = [header + packet for packet in entry.waiting]
+        frames = [behind(header, packet) for packet in entry.waiting]
         self.waiting -= len(frames)
         entry.waiting.clear()
         return frames

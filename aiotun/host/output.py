@@ -8,7 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import cast
 
+from ..driver.superpackets import wire_length
 from ..errors import DeviceDown, DeviceError, PacketError, PacketTooBig, UnsupportedFamily
+from ..offload import segment
+from ..packet import SuperPacket
 from .attached import Attached
 from .link import EthernetLink, Link
 
@@ -43,15 +46,18 @@ class Output(Attached):
         Does not wait. On a tap whose neighbor must be asked for first the packet waits in the stack; that is asked
         again by the running event loop, or by the next one that the stack is used in.
 
+        A super-packet counts as one packet. An interface without offload cuts it in front of its send queue, where
+        some of its segments may find no room; they are the interface's drops.
+
         Raises:
             NoRoute: If there is no route to its destination (ENETUNREACH).
-            PacketTooBig: If it is longer than the interface's mtu.
+            PacketTooBig: If it, or a segment of it, is longer than the interface's mtu.
             DeviceDown: If the interface is down.
             DeviceGone: If the route's interface does not exist.
             QueueFull: If the interface's send queue is full.
             Filtered: If a stage of the user's in the interface's output path dropped it (EPERM).
             UnsupportedFamily: If it is neither IPv4 nor IPv6.
-            PacketError: If it is shorter than its header.
+            PacketError: If it is shorter than its header, or a super-packet that cannot be cut.
             TypeError: If it is not bytes; then nothing is counted.
         """
         _check_type(packet)
@@ -106,6 +112,9 @@ class Output(Attached):
 
     def _way(self, packet: bytes) -> tuple[Link, bytes | None]:
         """Return by which interface a packet goes and who is next, b"" on a tun; None if it stays in this host."""
+        if isinstance(packet, SuperPacket):
+            packet.check()
+            segment(packet, limit=1)  # raises if it cannot be cut
         version = packet[0] >> 4 if packet else 4
         if version not in (4, 6):
             raise UnsupportedFamily(f"packet begins with 0x{packet[0]:02x}, neither IPv4 nor IPv6")
@@ -117,8 +126,8 @@ class Output(Attached):
         if owners:
             return owners[0], None
         link, via = self._route(destination)
-        if len(packet) > link.mtu:
-            raise PacketTooBig(f"{link.name}: packet is {len(packet)} bytes, mtu is {link.mtu}")
+        if (size := len(packet)) > link.mtu and (size := wire_length(packet)) > link.mtu:
+            raise PacketTooBig(f"{link.name}: packet is {size} bytes, mtu is {link.mtu}")
         if not link.up:
             raise DeviceDown(f"{link.name}: the interface is down")
         return link, via if link.header else b""

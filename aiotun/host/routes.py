@@ -21,6 +21,7 @@ import attrs
 from ..errors import DeviceError
 from ..packet import Address, AddressLike
 from ..packet.value import to_packed
+from ..pipeline.prefixes import Prefixes
 
 __all__ = ["NoRoute", "Route", "Routes", "choose_source"]
 
@@ -63,21 +64,19 @@ class Routes:
     Changes take effect with the next packet. Modelled on rtable(4) of the BSDs.
     """
 
-    __slots__ = ("_connected", "_tables", "_walks")
+    __slots__ = ("_connected", "_table")
 
     def __init__(self) -> None:
-        # By bytes of an address, by bits that do not matter, by the bits that do.
-        self._tables: dict[int, dict[int, dict[int, list[Route]]]] = {4: {}, 16: {}}
-        self._walks: dict[int, list[tuple[int, dict[int, list[Route]]]]] = {4: [], 16: []}  # the longest prefix first
+        self._table: Prefixes[list[Route]] = Prefixes()  # of one prefix the lowest metric first
         self._connected: dict[str, set[Network]] = {}  # by interface
 
     def __len__(self) -> int:
-        return sum(1 for size in self._tables for _ in self._unsorted(size))
+        return sum(map(len, self._table.entries()))
 
     def __iter__(self) -> Iterator[Route]:
         """Iterate over the routes: IPv4 first, by address, then by length, then by metric."""
-        for size in self._tables:
-            yield from sorted(self._unsorted(size), key=attrgetter("prefix", "metric"))
+        for prefix in self._table:
+            yield from self._same(prefix)
 
     def add(self, prefix: str | Network, interface: str, via: str | Address | None = None, metric: int = 0) -> Route:
         """
@@ -133,8 +132,7 @@ class Routes:
     def forget(self, interface: str) -> None:
         """Remove every route by *interface*, which was deleted."""
         self._connected.pop(interface, None)
-        routes = [route for size in self._tables for route in self._unsorted(size)]
-        for route in routes:
+        for route in [route for same in self._table.entries() for route in same]:
             if route.interface == interface:
                 self._delete(route)
 
@@ -145,14 +143,8 @@ class Routes:
         Raises:
             ValueError: If it is not an address.
         """
-        # One table per length that is there: 0.3 us with 10 routes, 0.5 us with 100000 of 9 lengths (CPython 3.11).
-        octets = to_packed(destination)
-        number = int.from_bytes(octets, "big")
-        for shift, table in self._walks[len(octets)]:
-            routes = table.get(number >> shift)
-            if routes:
-                return routes[0]
-        return None
+        routes = self._table.lookup(to_packed(destination))
+        return routes[0] if routes else None
 
     def describe(self) -> str:
         """Return the table as text, in the shape of ``netstat -r``."""
@@ -166,38 +158,18 @@ class Routes:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _unsorted(self, size: int) -> Iterator[Route]:
-        return (route for table in self._tables[size].values() for same in table.values() for route in same)
-
-    def _place(self, network: Network) -> tuple[int, int, int]:
-        """Return where a prefix is kept: bytes of the address, bits that do not matter, those that do."""
-        shift = network.max_prefixlen - network.prefixlen
-        return network.max_prefixlen // 8, shift, int(network.network_address) >> shift
-
-    def _same(self, network: Network) -> list[Route]:
-        size, shift, bits = self._place(network)
-        return self._tables[size].get(shift, {}).get(bits, [])
+    def _same(self, prefix: Network) -> list[Route]:
+        return self._table.get(prefix) or []
 
     def _insert(self, route: Route) -> None:
-        size, shift, bits = self._place(route.prefix)
-        tables = self._tables[size]
-        if shift not in tables:
-            tables[shift] = {}
-            self._walks[size] = sorted(tables.items())
-        same = tables[shift].setdefault(bits, [])
-        same.append(route)
-        same.sort(key=attrgetter("metric"))
+        same = [*self._same(route.prefix), route]
+        self._table[route.prefix] = sorted(same, key=attrgetter("metric"))
 
     def _delete(self, route: Route) -> None:
-        size, shift, bits = self._place(route.prefix)
-        tables = self._tables[size]
-        same = tables[shift][bits]
+        same = self._same(route.prefix)
         same.remove(route)
         if not same:
-            del tables[shift][bits]
-        if not tables[shift]:
-            del tables[shift]
-            self._walks[size] = sorted(tables.items())
+            del self._table[route.prefix]
 
 
 def choose_source(

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import attrs
 
-from ..driver import Device, DevicePort, Interface, ProtocolQueue, TapDevice, TunDevice
+from ..driver import Device, DevicePort, Interface, OffloadPort, ProtocolQueue, TapDevice, TunDevice
 from ..driver.interface import InterfaceAddress
-from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown
+from ..endpoint import Endpoint, Opening, Tap, Tun, WhenDown, check_offload
 from ..errors import DeviceBusy
 from ..packet import AddressLike
 from ..queueing import Discipline, Fifo
@@ -43,6 +43,7 @@ class _Options:
     mac: bytes | None
     up: bool
     when_down: WhenDown
+    offload: frozenset[str]
 
     def configure(self, device: TunDevice | TapDevice) -> None:
         if self.mtu is not None:
@@ -84,6 +85,7 @@ class SoftHost(SoftInterfaces, ClosedByBlock):
         queue: Discipline | None = None,
         up: bool = True,
         when_down: WhenDown = "wait",
+        offload: bool | str | Iterable[str] = False,
     ) -> Opening[Tun]:
         """
         Open a tun interface; await the result, or enter it with ``async with``.
@@ -99,13 +101,16 @@ class SoftHost(SoftInterfaces, ClosedByBlock):
             queue: The discipline they wait in, instead of first-in first-out; it belongs to this interface alone.
             up: Whether to bring the interface up.
             when_down: What receiving does while the interface is down.
+            offload: Whether the stack may hand out super-packets, and takes them: True, or some of ``tso``, ``uso``,
+                ``tcp_gro``, ``udp_gro``, see Device.offload. In the queue and in the counters one is one packet.
+                Without, they are cut in front of the queue.
 
         Raises:
-            ValueError: If the name, an address or the mtu cannot be.
+            ValueError: If the name, an address, the mtu or an offload cannot be.
             DeviceBusy: If the interface is open already.
         """
 
-        options = _Options(addresses(address), mtu, queue_length, queue, None, up, when_down)
+        options = _Options(addresses(address), mtu, queue_length, queue, None, up, when_down, check_offload(offload))
         return self._opening(Tun, TunDevice, self._make_tun, name, options)
 
     def open_tap(
@@ -119,6 +124,7 @@ class SoftHost(SoftInterfaces, ClosedByBlock):
         queue: Discipline | None = None,
         up: bool = True,
         when_down: WhenDown = "wait",
+        offload: bool | str | Iterable[str] = False,
     ) -> Opening[Tap]:
         """
         Open a tap interface; like open_tun(), with frames for packets.
@@ -127,7 +133,9 @@ class SoftHost(SoftInterfaces, ClosedByBlock):
             mac: The interface's hardware address; by default the driver's own prefix and three bytes of uptime.
         """
 
-        options = _Options(addresses(address), mtu, queue_length, queue, hardware_address(mac), up, when_down)
+        options = _Options(
+            addresses(address), mtu, queue_length, queue, hardware_address(mac), up, when_down, check_offload(offload)
+        )
         return self._opening(Tap, TapDevice, self._make_tap, name, options)
 
     # --- the stack side ---------------------------------------------------------------------------
@@ -204,7 +212,7 @@ class SoftHost(SoftInterfaces, ClosedByBlock):
             device = self._device(driver, make, self._free_name(name), options)
             if options.up:
                 device.set_up(True)
-            port = DevicePort(device, self._given_up)
+            port = self._port(device, options.offload)
             try:
                 endpoint = kind(port, when_down=options.when_down)
             except BaseException:
@@ -230,6 +238,9 @@ class SoftHost(SoftInterfaces, ClosedByBlock):
             raise DeviceBusy(f"{name}: the interface exists, and is a {type(device).__name__}")
         options.configure(device)
         return device
+
+    def _port(self, device: Device, offload: frozenset[str]) -> DevicePort:
+        return OffloadPort(device, self._given_up, offload) if offload else DevicePort(device, self._given_up)
 
     def _given_up(self, device: Device) -> None:
         self._endpoints.pop(device, None)

@@ -15,6 +15,7 @@ import attrs
 
 from ..driver.families import Family
 from ..driver.netisr import Netisr
+from ..offload import complete
 from ..packet import Protocol, echo_reply, find_transport
 from .demux import Demuxed, demux, trim
 from .link import EthernetLink, Link
@@ -134,7 +135,9 @@ class Stack(Output):
                 ours = packet[24:40] in own and find_transport(packet).protocol == ICMPV6
             if not ours:
                 rest[version].append(packet)
-            elif reply := echo_reply(packet):
+                continue
+            packet = complete(packet)
+            if reply := echo_reply(packet):
                 if outside and self._is_ours(packet[12:16] if version == 4 else packet[8:24]):
                     self._drop(link, "bad_source", 1)
                     continue

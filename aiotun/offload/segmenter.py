@@ -57,9 +57,13 @@ class Segmenter:
                     self.dropped[error.reason] += 1
                 else:
                     taken += segments
-                    if len(segments) == room:
+                    if len(segments) == room and self._goes_on(packet, self._first + room):
                         self._first += room
                         break
             waiting.popleft()
             self._first = 0
         return taken
+
+    def _goes_on(self, packet: SuperPacket, first: int) -> bool:
+        """Whether there is a segment of that number: what is taken to the end is not to be waited for."""
+        return packet.gso_type != 0 and len(segment(packet, self._ethernet, first, 1)) > 0

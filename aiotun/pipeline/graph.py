@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .statistics import PathStatistics
 
-__all__ = ["describe", "dot", "mermaid"]
+__all__ = ["describe", "dot", "mermaid", "text", "word"]
 
 Ends = tuple[str, str]
 
@@ -23,25 +23,25 @@ def describe(path: PathStatistics) -> str:
 
 def mermaid(path: PathStatistics, ends: Ends) -> str:
     """Return the path as a Mermaid flowchart; drops are slanted boxes on dotted edges."""
-    lines = ["flowchart LR", f"    first([{_text(ends[0])}])"]
-    lines += [f"    s{index}[{_text(stage.name)}]" for index, stage in enumerate(path.stages)]
-    lines.append(f"    last([{_text(ends[1])}])")
+    lines = ["flowchart LR", f"    first([{text(ends[0])}])"]
+    lines += [f"    s{index}[{text(stage.name)}]" for index, stage in enumerate(path.stages)]
+    lines.append(f"    last([{text(ends[1])}])")
     lines += [f"    {start} -->|{count}| {end}" for start, end, count in _edges(path)]
     for index, reason, count in _drops(path):
-        lines.append(f"    s{index} -.->|{count}| s{index}_{_word(reason)}[/{_text(reason)}/]")
+        lines.append(f"    s{index} -.->|{count}| s{index}_{word(reason)}[/{text(reason)}/]")
     return "\n".join(lines) + "\n"
 
 
 def dot(path: PathStatistics, ends: Ends) -> str:
     """Return the path in Graphviz's DOT language; drops are dashed edges."""
-    lines = [f"digraph {_text(path.name)} {{", "    rankdir=LR;", "    node [shape=box];"]
-    lines.append(f"    first [label={_text(ends[0])}, shape=oval];")
-    lines += [f"    s{index} [label={_text(stage.name)}];" for index, stage in enumerate(path.stages)]
-    lines.append(f"    last [label={_text(ends[1])}, shape=oval];")
+    lines = [f"digraph {text(path.name)} {{", "    rankdir=LR;", "    node [shape=box];"]
+    lines.append(f"    first [label={text(ends[0])}, shape=oval];")
+    lines += [f"    s{index} [label={text(stage.name)}];" for index, stage in enumerate(path.stages)]
+    lines.append(f"    last [label={text(ends[1])}, shape=oval];")
     lines += [f'    {start} -> {end} [label="{count}"];' for start, end, count in _edges(path)]
     for index, reason, count in _drops(path):
-        drop = f"s{index}_{_word(reason)}"
-        lines.append(f"    {drop} [label={_text(reason)}, shape=parallelogram];")
+        drop = f"s{index}_{word(reason)}"
+        lines.append(f"    {drop} [label={text(reason)}, shape=parallelogram];")
         lines.append(f'    s{index} -> {drop} [label="{count}", style=dashed];')
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -61,11 +61,11 @@ def _drops(path: PathStatistics) -> Iterator[tuple[int, str, int]]:
             yield index, reason, count
 
 
-def _text(text: str) -> str:
+def text(text: str) -> str:
     """Quote *text* as both languages do; neither lets a quote or a backslash stand in it plainly."""
     return '"' + text.replace('"', "'").replace("\\", "/") + '"'
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
     """Return *text* as part of a node's name."""
     return "".join(letter if letter.isalnum() else "_" for letter in text)

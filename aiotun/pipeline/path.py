@@ -2,23 +2,25 @@
 A path: named stages that every batch passes in order, and the counters between them.
 
 Conservation, for each stage and for the path: ``entered + created == left + sum(dropped.values())``.
+
+Super-packets stay whole as long as the stages take them. In front of the first that does not there is an edge that
+cuts them, which nobody put there: it costs a look at each batch, and a path without such stages has none.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from itertools import takewhile
-from typing import NoReturn
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from itertools import pairwise, takewhile
 
 from ..errors import DeviceError, PacketError
 from .graph import describe, dot, mermaid
+from .outcome import Outcome
 from .stage import Batch, Stage, stage_name
 from .statistics import PathStatistics, StageStatistics
 
 __all__ = ["Path"]
 
-BATCH = list, tuple  # not a union, which would be made anew for every stage
 REASONED = DeviceError, PacketError
 """The errors whose ``reason`` is one word of ours."""
 
@@ -26,14 +28,13 @@ REASONED = DeviceError, PacketError
 class _Node:
     """One stage in its place."""
 
-    __slots__ = ("created", "dropped", "entered", "foreign", "name", "stage")
+    __slots__ = ("created", "dropped", "entered", "name", "stage")
 
-    def __init__(self, name: str, stage: Stage, foreign: bool) -> None:
+    def __init__(self, name: str, stage: Stage) -> None:
         if not callable(stage):
             raise TypeError(f"stage {name!r} cannot be called: {stage!r}")
         self.name = name
         self.stage = stage
-        self.foreign = foreign  # not known to return a batch: what it returns is looked at
         self.entered = 0
         self.created = 0
         self.dropped: Counter[str] | None = None  # made at the first drop: most stages never drop
@@ -44,6 +45,17 @@ class _Node:
         return StageStatistics(name=self.name, entered=self.entered, created=self.created, left=left, dropped=dropped)
 
 
+class _Edge(_Node):
+    """In front of a stage that does not take super-packets: cuts them. Shown once there was one."""
+
+    __slots__ = ()
+
+    def __init__(self, node: _Node, ethernet: bool) -> None:
+        from .finishing import segmenting  # late: it brings the packet room, which no path of plain stages needs
+
+        super().__init__(f"segment for {node.name}", segmenting(ethernet))
+
+
 class Path:
     """
     An ordered list of named stages; calling it takes a batch through them and returns what came out.
@@ -51,16 +63,22 @@ class Path:
     Does not wait. A path is a stage itself. Stages may be put in and taken out at any time, also by a stage: the
     batch under way finishes on the stages it started on.
 
+    A stage that is not marked ``superpackets=True`` never sees a super-packet: those that come are cut in front of it,
+    which statistics() and the pictures then show as a stage ``segment for`` it. What they became stays so.
+
     Args:
         name: What the path is called, for errors and pictures: ``tun0 output``.
         stages: Pairs of name and stage.
         ends: What is in front of the path and behind it, for pictures.
         drop: Called with reason and number when a stage drops; not for one that counts by itself, nor behind one
             that delivers.
-        trusted: Whether *stages* are known to return batches, and what they return need not be looked at.
+        ethernet: Whether the packets are frames.
     """
 
-    __slots__ = ("_created", "_drop", "_dropped", "_left", "_nodes", "ends", "name")
+    __slots__ = ("_created", "_drop", "_dropped", "_ethernet", "_left", "_nodes", "ends", "name")
+
+    superpackets = True
+    """As a stage it takes super-packets whole."""
 
     def __init__(
         self,
@@ -69,17 +87,23 @@ class Path:
         *,
         ends: tuple[str, str] = ("in", "out"),
         drop: Callable[[str, int], None] | None = None,
-        trusted: bool = False,
+        ethernet: bool = False,
     ) -> None:
         self.name = name
         self.ends = ends
         self._drop = drop
-        self._nodes: tuple[_Node, ...] = ()  # replaced, never changed: a batch under way keeps the one it has
+        self._ethernet = ethernet
+        self._nodes: tuple[
+            _Node, ...
+        ] = ()  # with the edges; replaced, never changed: a batch under way keeps the one it has
         self._left = 0
         self._created = 0  # the sums are the path's own: they outlive a stage that is taken out
         self._dropped: Counter[str] | None = None
+        given: list[_Node] = []
         for stage, function in stages:
-            self._insert(len(self), function, stage, foreign=not trusted)
+            _check_free(name, [node.name for node in given], stage)
+            given.append(_Node(stage, function))
+        self._set(given)
 
     def __call__(self, batch: Batch) -> Batch:
         """
@@ -101,8 +125,8 @@ class Path:
             stage = node.stage  # by itself, or CPython 3.11 looks for a method of that name at each call
             try:
                 batch = stage(batch)
-                if type(batch) is not list and node.foreign and not isinstance(batch, BATCH):
-                    self._refuse(node, batch)
+                if type(batch) is not list:
+                    batch, entered = self._unlisted(node, batch, entered)
             except BaseException as error:
                 self._lost(node, error.reason if isinstance(error, REASONED) else node.name, entered, raised=True)
                 raise
@@ -118,20 +142,20 @@ class Path:
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names of the stages, in order."""
-        return (node.name for node in self._nodes)
+        return (node.name for node in self._stages())
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self._stages())
 
     def __getitem__(self, name: str) -> Stage:
         """Return the stage called *name*."""
-        return self._nodes[self._index(name)].stage
+        return self._stages()[self._index(name)].stage
 
     # --- changing it ------------------------------------------------------------------------------
 
     def append(self, stage: Stage, *, name: str | None = None) -> None:
         """Put a stage at the end. Its name is the function's own unless given."""
-        self._insert(len(self._nodes), stage, name)
+        self._insert(len(self), stage, name)
 
     def insert_before(self, where: str, stage: Stage, *, name: str | None = None) -> None:
         """
@@ -148,18 +172,20 @@ class Path:
         """Put a stage behind the one called *where*; raises like insert_before()."""
         self._insert(self._index(where) + 1, stage, name)
 
-    def replace(self, name: str, stage: Stage) -> Stage:
-        """Put *stage* in the place, and under the name, of another; return the other. Its counters start anew."""
-        index = self._index(name)
-        old = self._nodes[index]
-        self._nodes = (*self._nodes[:index], _Node(name, stage, True), *self._nodes[index + 1 :])
-        return old.stage
+    def replace(self, name: str, stage: Stage, *, keep_counters: bool = False) -> Stage:
+        """Put *stage* in the place, and under the name, of another; return the other. Counters start anew, or go on."""
+        stages, index = self._stages(), self._index(name)
+        old = stages[index].stage
+        stages[index] = node = stages[index] if keep_counters and callable(stage) else _Node(name, stage)
+        node.stage = stage
+        self._set(stages)
+        return old
 
     def remove(self, name: str) -> Stage:
         """Take the stage called *name* out and return it."""
-        index = self._index(name)
-        old = self._nodes[index]
-        self._nodes = self._nodes[:index] + self._nodes[index + 1 :]
+        stages, index = self._stages(), self._index(name)
+        old = stages.pop(index)
+        self._set(stages)
         return old.stage
 
     # --- looking at it ----------------------------------------------------------------------------
@@ -173,7 +199,9 @@ class Path:
             created=self._created,
             left=self._left,
             dropped=dropped,
-            stages=tuple(node.statistics() for node in self._nodes),
+            stages=tuple(
+                node.statistics() for node in self._nodes if node.dropped is not None or not isinstance(node, _Edge)
+            ),
         )
 
     def describe(self) -> str:
@@ -194,19 +222,46 @@ class Path:
 
     # --- inside -----------------------------------------------------------------------------------
 
+    def _stages(self) -> list[_Node]:
+        """Return the stages that somebody put in."""
+        return [node for node in self._nodes if not isinstance(node, _Edge)]
+
+    def _set(self, stages: Sequence[_Node]) -> None:
+        """Go through these from now on, with an edge wherever super-packets have to end; one that was there stays."""
+        edges = {node: edge for edge, node in pairwise(self._nodes) if isinstance(edge, _Edge)}
+        nodes: list[_Node] = []
+        whole = True
+        for node in stages:
+            takes = getattr(node.stage, "superpackets", False)
+            if whole and not takes:
+                nodes.append(edges.get(node) or _Edge(node, self._ethernet))
+            nodes.append(node)
+            whole = takes
+        self._nodes = tuple(nodes)
+
     def _index(self, name: str) -> int:
-        for index, node in enumerate(self._nodes):
+        for index, node in enumerate(self._stages()):
             if node.name == name:
                 return index
         raise LookupError(f"{self.name}: no stage {name!r}; it has {', '.join(self) or 'none'}")
 
-    def _insert(self, index: int, stage: Stage, name: str | None, *, foreign: bool = True) -> None:
+    def _insert(self, index: int, stage: Stage, name: str | None) -> None:
         name = stage_name(stage) if name is None else name
-        if name in self:
-            raise ValueError(f"{self.name}: there is a stage {name!r} already; give this one another name")
-        self._nodes = (*self._nodes[:index], _Node(name, stage, foreign), *self._nodes[index:])
+        _check_free(self.name, self, name)
+        stages = self._stages()
+        stages.insert(index, _Node(name, stage))
+        self._set(stages)
 
-    def _refuse(self, node: _Node, result: object) -> NoReturn:
+    def _unlisted(self, node: _Node, result: object, entered: int) -> tuple[Batch, int]:
+        """Return what is a batch though it is no list, and how many packets it is to be compared with."""
+        if isinstance(result, Outcome):
+            self._count(node, result.created)
+            node.dropped = Counter() if node.dropped is None else node.dropped  # an edge is shown by this
+            for reason, count in result.dropped.items():
+                self._lost(node, reason, count)
+            return list(result), len(result)
+        if isinstance(result, list | tuple):
+            return result, entered
         if isinstance(result, Coroutine):
             result.close()  # it would warn that nobody awaited it
         raise TypeError(f"{self.name}: stage {node.name!r} returned {result!r}, not a list of packets")
@@ -215,8 +270,11 @@ class Path:
         if left < entered:
             self._lost(node, getattr(node.stage, "reason", node.name), entered - left)
         else:
-            node.created += left - entered
-            self._created += left - entered
+            self._count(node, left - entered)
+
+    def _count(self, node: _Node, created: int) -> None:
+        node.created += created
+        self._created += created
 
     def _lost(self, node: _Node, reason: str, count: int, *, raised: bool = False) -> None:
         if node.dropped is None:
@@ -234,3 +292,8 @@ class Path:
         return any(
             getattr(before.stage, "delivers", False) for before in takewhile(lambda one: one is not node, self._nodes)
         )
+
+
+def _check_free(path: str, names: Iterable[str], name: str) -> None:
+    if name in names:
+        raise ValueError(f"{path}: there is a stage {name!r} already; give this one another name")

@@ -9,12 +9,18 @@ __all__ = ["Batch", "Stage", "per_packet", "stage"]
 
 Batch = Sequence[bytes]
 Stage = Callable[[Batch], Batch]
-"""Takes a batch and returns what goes on, a list: the same packets, fewer, others. Not async: it never waits."""
+"""
+Takes a batch and returns what goes on, a list: the same packets, fewer, others. Not async: it never waits.
+
+An Outcome, which is a list, says more of what does not go on.
+"""
 
 S = TypeVar("S", bound=Callable[..., object])
 
 
-def stage(*, reason: str | None = None, counted: bool = False, delivers: bool = False) -> Callable[[S], S]:
+def stage(
+    *, reason: str | None = None, counted: bool = False, delivers: bool = False, superpackets: bool = False
+) -> Callable[[S], S]:
     """
     Mark a stage with what its path should know of it.
 
@@ -23,6 +29,8 @@ def stage(*, reason: str | None = None, counted: bool = False, delivers: bool = 
         counted: Whether the stage has told whoever owns the path of its drops by itself.
         delivers: Whether the packets have arrived with this stage, in a queue or a stack: what a later stage
             leaves out of the batch is not lost, and the owner of the path is not told of it.
+        superpackets: Whether it takes super-packets in one piece. A stage without the mark never sees one: the path
+            cuts them in front of it. One that makes super-packets has the mark as well.
     """
 
     def mark(function: S) -> S:
@@ -30,18 +38,24 @@ def stage(*, reason: str | None = None, counted: bool = False, delivers: bool = 
             function.reason = reason  # type: ignore[attr-defined]
         function.counted = counted  # type: ignore[attr-defined]
         function.delivers = delivers  # type: ignore[attr-defined]
+        function.superpackets = superpackets  # type: ignore[attr-defined]
         return function
 
     return mark
 
 
-def per_packet(function: Callable[[bytes], bytes | None]) -> Stage:
+def per_packet(function: Callable[[bytes], bytes | None], *, superpackets: bool = False) -> Stage:
     """
     Lift a function of one packet to a stage; a packet it returns None for is dropped.
 
     The stage has the function's name. A function of whole batches is faster: this one is called for each packet.
+
+    Args:
+        function: Takes a packet, returns a packet or None.
+        superpackets: Whether it takes super-packets in one piece, and returns them as such.
     """
 
+    @stage(superpackets=superpackets)
     def lifted(batch: Batch) -> Batch:
         return [packet for packet in map(function, batch) if packet is not None]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..packet import update_checksum, version
+from ..packet import SuperPacket, update_checksum, version
 
 __all__ = ["mark_congestion"]
 
@@ -14,8 +14,8 @@ def mark_congestion(packet: bytes, offset: int = 0) -> bytes | None:
     """
     Return *packet* marked "congestion experienced", or None if its ends cannot take a mark.
 
-    A packet marked already is returned as it is. The checksum of an IPv4 header is updated for
-    the changed bits alone: one that was wrong stays wrong.
+    A packet marked already is returned as it is; a super-packet stays one, whose segments are all marked. The checksum
+    of an IPv4 header is updated for the changed bits alone: one that was wrong stays wrong.
 
     Args:
         packet: The packet, behind *offset* bytes of link header.
@@ -37,4 +37,4 @@ def mark_congestion(packet: bytes, offset: int = 0) -> bytes | None:
         found = int.from_bytes(header[10:12], "big")
         total = update_checksum(found, header[1], marked[offset + 1])
         marked[offset + 10 : offset + 12] = total.to_bytes(2, "big")
-    return bytes(marked)
+    return packet.moved(marked) if isinstance(packet, SuperPacket) else bytes(marked)

@@ -37,6 +37,7 @@ from .lab_record import Crossing, Note
 from .lab_router import LabRouter
 from .lab_switch import LabSwitch
 from .lab_topology import Topology
+from .lab_udp import LabUdp
 
 if TYPE_CHECKING:
     from .lab_fixture import lab as lab
@@ -50,6 +51,7 @@ __all__ = [
     "LabLink",
     "LabRouter",
     "LabSwitch",
+    "LabUdp",
     "Note",
     "VirtualLoop",
     "faulty",
@@ -78,12 +80,11 @@ class Lab(Topology):
     """
 
     def __init__(self, *, seed: int = 0, limit: int = 10_000, describe: Describe = one_line) -> None:
-        self._runner = asyncio.Runner(loop_factory=VirtualLoop)
-        super().__init__(self._runner.get_loop(), seed, limit)
+        self._virtual = VirtualLoop()
+        self._runner = asyncio.Runner(loop_factory=lambda: self._virtual)
+        super().__init__(self._virtual, seed, limit)
         self._describe = describe
-        self._carriers: set[asyncio.Task[None]] = set()
         self._faults: list[BaseException] = []  # of nodes, or of stages that were put into them
-        self._main: asyncio.Task[Any] | None = None
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -127,10 +128,10 @@ class Lab(Topology):
         self._settle()
         try:
             try:
-                return self._runner.run(self._watched(coroutine))
+                return self._runner.run(coroutine)
             finally:
                 if self._faults:
-                    raise self._faults.pop(0)
+                    raise self._faults.pop(0) from None
         except BaseException as error:
             self._explain(error)
             raise
@@ -158,26 +159,18 @@ class Lab(Topology):
 
     # --- inside -----------------------------------------------------------------------------------
 
-    async def _watched(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        self._main = asyncio.current_task()
-        try:
-            return await coroutine
-        finally:
-            self._main = None
-
     def _carry(self, interface: LabInterface) -> None:
-        task = self._loop.create_task(interface.carry(), name=f"what arrives at {interface.node.name}")
-        self._carriers.add(task)
+        task = self._loop.create_task(interface.carry(), name=f"what arrives at {interface!r}")
+        self._virtual.quiet.add(task)
         task.add_done_callback(self._carried)
 
     def _carried(self, task: asyncio.Task[None]) -> None:
         """End the run if a node broke: nobody else would hear of it."""
-        self._carriers.discard(task)
+        self._virtual.quiet.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._faults.append(error)
-            if self._main is not None:
-                self._main.cancel()
+            self._loop.stop()
 
     async def _aclose(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

@@ -53,6 +53,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
+        self.quiet: set[asyncio.Task[Any]] = set()
+        """Tasks that are no news when they wait: Deadlock does not name them."""
         self._now = 0.0
         self._working = 0  # calls that an executor has not finished
         selector = _Selector()
@@ -96,7 +98,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _deadlock(self, besides: str = "") -> Deadlock:
         first = f"at {self._now:.9g} s nothing is scheduled and nothing is ready{besides}; these tasks wait for ever:"
-        return Deadlock("\n  ".join([first, *sorted(_where(task) for task in asyncio.all_tasks(self))]))
+        return Deadlock("\n  ".join([first, *sorted(_where(task) for task in asyncio.all_tasks(self) - self.quiet)]))
 
 
 def _where(task: asyncio.Task[Any]) -> str:

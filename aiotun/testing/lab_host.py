@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 
 from ..host.pings import Pings
 from ..host.soft import SoftHost
 from ..host.stack import Stack
 from ..packet import AddressLike
 from .lab_interface import LabInterface
+from .lab_udp import LabUdp, UdpNetisr, UdpPort
 
 __all__ = ["LabHost"]
+
+HEADERS = {4: 28, 6: 48}
+"""Bytes of the headers in front of a UDP payload, by IP version."""
 
 
 class _Pings(Pings):
@@ -43,6 +47,8 @@ class LabHost(SoftHost):
         """Its ends of links, in the order they came."""
         self.stack = Stack(clock)
         self.stack.pings = _Pings(self.stack, number)
+        self.stack.netisr = self._netisr = UdpNetisr(self.owns)
+        self._sockets: list[LabUdp] = []
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {' '.join(str(address.ip) for address in self.addresses)}>"
@@ -53,6 +59,42 @@ class LabHost(SoftHost):
         sent_at = loop.time()
         await super().ping(address, size=size, timeout=timeout)
         return loop.time() - sent_at
+
+    def open_udp(self, number: int, peer: tuple[AddressLike, int], *, mtu: int | None = None) -> LabUdp:
+        """
+        Open a UDP socket that is connected to one peer: a channel for a VPN under test, over the links of the lab.
+
+        Datagrams have DF: what is too long for a link on the way is dropped there, as the diagram tells. Does not
+        wait. The host closes it if the caller does not.
+
+        Args:
+            number: Its port.
+            peer: Address and port of the other.
+            mtu: The longest payload, in bytes; by default what fits the links of this host.
+
+        Raises:
+            ValueError: If the address or a port is none.
+            DeviceBusy: If one for that port and peer is open.
+            DeviceClosed: If the host is closed.
+        """
+        self._check_open()
+        address = ip_address(peer[0])
+        if not (0 < number < 1 << 16 and 0 < peer[1] < 1 << 16):
+            raise ValueError(f"{self.name}: a UDP port is 1 to 65535, not {number} or {peer[1]}")
+        longest = min((port.mtu for port in self.ports), default=1500)
+        port = UdpPort(self.stack, self._netisr, f"{self.name} udp {number}", number, (address, peer[1]))
+        port.mtu = longest - HEADERS[address.version] if mtu is None else mtu
+        socket = LabUdp(port)
+        self._sockets.append(socket)
+        return socket
+
+    async def aclose(self) -> None:
+        """Close every socket and endpoint, and delete every interface. Idempotent."""
+        try:
+            for socket in self._sockets:
+                await socket.aclose()
+        finally:
+            await super().aclose()
 
     def plug(self, interface: LabInterface) -> None:
         """Take an end of a link as an interface."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Interface, IPv6Interface
@@ -9,7 +10,7 @@ from typing import Protocol
 
 from ..channel import MemoryChannel
 from ..endpoint import Event
-from ..errors import DeviceError, PacketError
+from ..errors import DeviceError, DeviceGone, PacketError
 
 __all__ = ["LabInterface", "LabNode"]
 
@@ -100,6 +101,7 @@ class LabInterface:
             listener(event)
 
     async def carry(self) -> None:
-        """Give the node what arrives, until the link is closed."""
-        async for batch in self.end.batches():
-            self.node.enter(self, batch)
+        """Give the node what arrives, until an end of the link is closed."""
+        with contextlib.suppress(DeviceGone):
+            async for batch in self.end.batches():
+                self.node.enter(self, batch)

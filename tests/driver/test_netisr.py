@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from offload import packets as p
 
 from aiotun.driver.families import Family
 from aiotun.driver.netisr import Netisr, ProtocolQueue
@@ -346,3 +347,9 @@ async def test_every_batch_gives_a_turn(netisr: Netisr) -> None:
     asyncio.get_running_loop().call_soon(ran.append, 1)
     await queue.recv_many(1)
     assert ran
+
+
+def test_a_super_packet_that_cannot_be_cut(queue: ProtocolQueue) -> None:
+    """One is never queued, so that whoever waits for a packet gets one."""
+    assert queue.enqueue([p.with_fields(p.big(4), gso_size=0), p.tcp(4)]) == 1
+    assert queue.recv_nowait() == p.tcp(4)

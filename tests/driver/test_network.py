@@ -7,6 +7,7 @@ import select
 from collections.abc import Callable, Iterator
 
 import pytest
+from offload import packets as p
 
 from aiotun.driver import Device, NetworkPort, NetworkSide
 from aiotun.driver.network import INPUT_QUEUE
@@ -540,3 +541,21 @@ async def test_writable_before_a_packet_that_no_queue_takes() -> None:
     port = NetworkPort(tap, lambda: None)
     assert port.write_many([FRAME, FRAME + b"\0"]) == 1
     await port.writable.wait()
+
+
+def test_what_was_left_of_a_super_packet(joined: Joined) -> None:
+    """A super-packet that was half read when the port is freed is dropped as the one packet it was."""
+    joined.port.deliver([p.big(4)])
+    joined.port.read_many(1)
+    joined.port.close_now()
+    assert joined.device.counters().dropped == {"input_closed": 1}
+
+
+def test_segments_wait_to_be_read(joined: Joined) -> None:
+    """While a super-packet is half read the descriptor polls readable, and there is more."""
+    joined.port.deliver([p.big(4)])
+    levels = []
+    for _ in range(4):
+        joined.port.read_many(1)
+        levels.append((joined.polls_readable(), joined.port.more))
+    assert levels == [(True, True)] * 3 + [(False, False)]

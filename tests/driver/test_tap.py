@@ -37,7 +37,7 @@ def test_the_stages() -> None:
     """The paths have the steps of the driver."""
     tap = open_tap()
     assert [list(path) for path in (tap.output, tap.start, tap.input)] == [
-        ["ready", "size", "enqueue", "start"],
+        ["ready", "size", "segment", "enqueue", "start"],
         ["in_use", "enabled", "poll", "oactive", "wakeup", "filters", "sigio"],
         ["count", "bpf", "input"],
     ]

@@ -24,7 +24,7 @@ def test_the_stages() -> None:
     """Output and start have the steps of tunoutput() and tunstart()."""
     tun = open_tun()
     assert list(tun.output) == [
-        "ready", "classify", "unspec", "size", "bpf", "prepend", "enqueue", "count", "start",
+        "ready", "classify", "unspec", "size", "bpf", "segment", "prepend", "enqueue", "count", "start",
     ]  # fmt: skip
     assert list(tun.start) == ["enabled", "poll", "wakeup", "sigio", "filters"]
 

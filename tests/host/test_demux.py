@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from offload import packets as p
 
 from aiotun.driver.families import Family
 from aiotun.host.demux import demux, trim
-from aiotun.packet import VLAN, Ethernet, EtherType, ICMPv6, IPv6, Protocol
+from aiotun.packet import VLAN, Ethernet, EtherType, ICMPv6, IPv6, Protocol, SuperPacket
+from aiotun.testing import leave_checksum
 
 from .fakes import EVERYBODY, OTHER_MAC, OUR_MAC, PEER_MAC, datagram, in_frame
 
@@ -179,3 +181,19 @@ def test_what_trimming_drops(packet: bytes, reason: str) -> None:
     found = trim([PACKET, packet, PACKET6])
     assert found.dropped == {reason: 1}
     assert found.packets == [PACKET, PACKET6]
+
+
+def test_a_super_packet_behind_which_there_is_padding() -> None:
+    """One that only lacks its checksum is trimmed like any packet, and lacks it still."""
+    packet = leave_checksum(p.tcp(4))
+    assert isinstance(packet, SuperPacket)
+    (found,) = trim([packet.moved(packet + b"padding")]).packets
+    assert isinstance(found, SuperPacket)
+    assert (found, vars(found)) == (packet, vars(packet))
+
+
+def test_a_super_packet_that_cannot_be_cut() -> None:
+    """It is for nobody, under the reason of its flaw, in a frame and without."""
+    lying = p.with_fields(p.big(4), gso_size=0)
+    framed = p.with_fields(p.big(4, link=14), gso_size=0)
+    assert trim([lying]).dropped == demux(p.MACS[0], [framed]).dropped == {"bad_gso_size": 1}

@@ -25,10 +25,10 @@ DOWN = Refused("DeviceDown", errno.EHOSTDOWN, "down")
 BLOCKED = Refused("BlockingIOError", errno.EAGAIN)
 POINTOPOINT, BROADCAST, MULTICAST, SIMPLEX = 0x10, 0x2, 0x8000, 0x800
 
-TUN_OUTPUT = ("ready", "classify", "unspec", "size", "bpf", "prepend", "enqueue", "count", "start")
+TUN_OUTPUT = ("ready", "classify", "unspec", "size", "bpf", "segment", "prepend", "enqueue", "count", "start")
 TUN_START = ("enabled", "poll", "wakeup", "sigio", "filters")
 TUN_INPUT = ("size", "bpf", "strip", "count", "demux")
-TAP_OUTPUT = ("ready", "size", "enqueue", "start")
+TAP_OUTPUT = ("ready", "size", "segment", "enqueue", "start")
 TAP_START = ("in_use", "enabled", "poll", "oactive", "wakeup", "filters", "sigio")
 TAP_INPUT = ("count", "bpf", "input")
 OUTPUT_REASONS = {
@@ -187,6 +187,7 @@ class ModelDevice:
             "unspec": self.take_family,
             "size": self.hold_to_mtu,
             "bpf": self.tap_output,
+            "segment": lambda flights: flights,  # no packet here is a super-packet
             "prepend": self.prepend,
             "enqueue": self.enqueue,
             "count": self.count_output,

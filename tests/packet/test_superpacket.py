@@ -221,3 +221,17 @@ def test_a_refusal_of_a_frame_is_a_sentence(size: int, fields: dict[str, Any], t
     with pytest.raises(PacketError) as caught:
         SuperPacket(bytes(size), **fields).check(ethernet=True)
     assert str(caught.value) == f"SuperPacket: {text}"
+
+
+def test_moved() -> None:
+    """Of other bytes, and with all its places counted from somewhere else, it is the same in everything else."""
+    packet = SuperPacket(bytes(300), **FIELDS)
+    moved = packet.moved(bytes(14) + packet, 14)
+    assert vars(moved) == vars(packet) | {"hdr_len": packet.hdr_len + 14, "csum_start": packet.csum_start + 14}
+    assert moved == bytes(314)
+    assert vars(moved.moved(moved[14:], -14)) == vars(packet)
+
+
+def test_moved_what_says_nothing() -> None:
+    """Fields that are 0 for "none" stay 0."""
+    assert vars(SuperPacket(bytes(60)).moved(bytes(74), 14)) == vars(SuperPacket(bytes(60)))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from offload import packets as p
 
-from aiotun.packet import IPv4, IPv4View, IPv6, IPv6View, Protocol
+from aiotun.offload import segment
+from aiotun.packet import IPv4, IPv4View, IPv6, IPv6View, Protocol, SuperPacket
 from aiotun.queueing import mark_congestion
 
 from .packets import CE, ECT0, ECT1, LINK, datagram
@@ -80,3 +82,14 @@ def test_another_version(nibble: int) -> None:
 def test_any_bytes(packet: bytes, offset: int) -> None:
     """Any bytes are marked or left alone, never refused, and keep their length."""
     assert len(mark_congestion(packet, offset) or packet) == len(packet)
+
+
+@pytest.mark.parametrize("offset", [0, 14])
+def test_a_super_packet_stays_one(offset: int) -> None:
+    """A marked super-packet can be cut as before, and every segment of it is marked."""
+    big = p.big(4, ip={"tos": ECT0}, link=offset)
+    marked = mark_congestion(big, offset)
+    assert isinstance(marked, SuperPacket)
+    segments = segment(marked, offset > 0)
+    assert [packet[offset + 1] for packet in segments] == [CE] * 4
+    assert segments == [mark_congestion(packet, offset) for packet in segment(big, offset > 0)]
