@@ -33,8 +33,10 @@ async def run(job: SoftJob) -> Progress:
 
 
 @pytest.mark.parametrize("size", [1280, 1420, 9000])
-async def test_everything_arrives(size: int) -> None:
+async def test_everything_arrives(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pings are answered over IPv4 and IPv6, the transfer is intact, and every packet is accounted for."""
+    monkeypatch.setattr(soft_job, "PING_EVERY", 0.01)  # two of them, also where a turn of the loop takes long
+    monkeypatch.setattr(soft_job, "LAST_PING", 10)
     progress = await run(SoftJob(size=size))
     assert problems(progress) == []
     assert progress.measured.intact
