@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import host
+from . import host, pipeline
 from ._version import __version__
 from .endpoint import (
     AddressChange,
@@ -63,6 +63,7 @@ from .routing import Route, Rule
 
 if TYPE_CHECKING:
     from .host import BrokerHost, PrivateHost, SoftHost, listen_fds, receive_tap, receive_tun, send_endpoint
+    from .pipeline import Router, pump
 
 __all__ = [
     # host
@@ -104,7 +105,9 @@ __all__ = [
     "Rule",
     # pipeline
     "Path",
+    "Router",
     "per_packet",
+    "pump",
     "stage",
     # errors
     "AiotunError",
@@ -126,8 +129,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load what the room of the hosts loads when it is first named."""
-    if name not in host.LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(host, name)
-    return found
+    """Load what a room loads when it is first named."""
+    for room in (host, pipeline):
+        if name in room.LATE:
+            found: object = getattr(room, name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,11 +11,7 @@
 #include <limits.h>
 #include <unistd.h>
 
-#define ARENA (256 * 1024) /* room for 64 packets of 1500 bytes, and the largest behind them */
-#define READS 64           /* packets of one pass through the arena */
-#define WRITES 64          /* packets whose buffers are held at a time */
-
-static int check_count(const char *name, Py_ssize_t given, Py_ssize_t wanted)
+int check_count(const char *name, Py_ssize_t given, Py_ssize_t wanted)
 {
     if (given == wanted)
         return 0;
@@ -23,8 +19,7 @@ static int check_count(const char *name, Py_ssize_t given, Py_ssize_t wanted)
     return -1;
 }
 
-/* Find the descriptor, or return -1 with an exception; one that is not open is for the system call to refuse. */
-static int as_fd(PyObject *number, int *fd)
+int as_fd(PyObject *number, int *fd)
 {
     long value = PyLong_AsLong(number);
 
@@ -40,8 +35,7 @@ static int as_fd(PyObject *number, int *fd)
 
 /* --- read_batch -------------------------------------------------------------------------------------------- */
 
-/* Take the arena for one call, or make one if a call in another thread has it. */
-static unsigned char *take_arena(State *state, size_t room)
+unsigned char *take_arena(State *state, size_t room)
 {
     unsigned char *arena = NULL;
 
@@ -55,7 +49,7 @@ static unsigned char *take_arena(State *state, size_t room)
     return arena != NULL ? arena : PyMem_RawMalloc(room);
 }
 
-static void give_arena_back(State *state, unsigned char *arena, size_t room)
+void give_arena_back(State *state, unsigned char *arena, size_t room)
 {
 #ifndef Py_GIL_DISABLED
     if (room == ARENA && state->arena == NULL) {
@@ -67,9 +61,8 @@ static void give_arena_back(State *state, unsigned char *arena, size_t room)
     PyMem_RawFree(arena);
 }
 
-/* Read up to *limit* packets while each has *size* bytes of room; return how many, and in *error* what ended it. */
-static Py_ssize_t read_packets(int fd, unsigned char *arena, size_t room, size_t size, Py_ssize_t limit,
-                               size_t sizes[READS], int *error)
+Py_ssize_t read_packets(int fd, unsigned char *arena, size_t room, size_t size, Py_ssize_t limit, size_t sizes[READS],
+                        int *error)
 {
     Py_ssize_t count = 0;
 
@@ -169,6 +162,14 @@ static Py_ssize_t write_packets(int fd, const Py_buffer packets[], Py_ssize_t co
     return count;
 }
 
+int hold_packet(PyObject *packet, Py_buffer *held)
+{
+    if (!PyBytes_CheckExact(packet))
+        return PyObject_GetBuffer(packet, held, PyBUF_SIMPLE);
+    *held = (Py_buffer){.obj = Py_NewRef(packet), .buf = PyBytes_AS_STRING(packet), .len = PyBytes_GET_SIZE(packet)};
+    return 0;
+}
+
 /* Hold the buffers of packets from *start* on, up to one that has none; return how many, -1 if that is the first. */
 static Py_ssize_t hold_packets(PyObject *batch, Py_ssize_t start, Py_buffer packets[WRITES])
 {
@@ -176,7 +177,7 @@ static Py_ssize_t hold_packets(PyObject *batch, Py_ssize_t start, Py_buffer pack
 
     while (count < WRITES && start + count < PySequence_Fast_GET_SIZE(batch)) {
         PyObject *packet = Py_NewRef(PySequence_Fast_GET_ITEM(batch, start + count));
-        int refused = PyObject_GetBuffer(packet, &packets[count], PyBUF_SIMPLE);
+        int refused = hold_packet(packet, &packets[count]);
         Py_DECREF(packet);
         if (refused) {
             if (count == 0)

@@ -8,7 +8,7 @@
  * has taken no packet.
  *
  * One step of `async for`, over a list of held packets: 24 ns for the coroutine's 88 on CPython 3.11, 37 for 86 on
- * 3.12, 38 for 95 on 3.13; see benchmarks/in_process.py.
+ * 3.12, 38 for 95 on 3.13; see benchmarks/questions/in_process.py.
  */
 #include "speedups.h"
 

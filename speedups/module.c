@@ -10,9 +10,12 @@ static int exec(PyObject *module)
         return -1;
     state->device_closed = PyObject_GetAttrString(errors, "DeviceClosed");
     Py_DECREF(errors);
-    if (state->device_closed == NULL || iterator_exec(module, state) < 0)
+    if (state->device_closed == NULL || iterator_exec(module, state) < 0 || superpacket_exec(state) < 0)
         return -1;
-    PyMethodDef *parts[] = {checksum_functions, batch_functions, calls_functions};
+    PyMethodDef *parts[] = {
+        checksum_functions,  batch_functions,   calls_functions,    vnet_functions,
+        datagrams_functions, segment_functions, complete_functions, coalesce_functions,
+    };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++)
         if (PyModule_AddFunctions(module, parts[i]) < 0)
             return -1;
@@ -26,6 +29,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->device_closed);
     Py_VISIT(state->iterator_type);
     Py_VISIT(state->step_type);
+    Py_VISIT(state->super_type);
     return 0;
 }
 
@@ -36,6 +40,9 @@ static int clear(PyObject *module)
     Py_CLEAR(state->device_closed);
     Py_CLEAR(state->iterator_type);
     Py_CLEAR(state->step_type);
+    Py_CLEAR(state->super_type);
+    for (int i = 0; i < SUPER_FIELDS; i++)
+        Py_CLEAR(state->super_names[i]);
     return 0;
 }
 
@@ -46,6 +53,8 @@ static void free_state(void *module)
     clear(module);
     PyMem_RawFree(state->arena);
     state->arena = NULL;
+    PyMem_RawFree(state->slots);
+    state->slots = NULL;
 }
 
 static PyModuleDef_Slot slots[] = {

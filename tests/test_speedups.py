@@ -26,11 +26,16 @@ PLACES = {
     "all_ip": "driver.tun_mode",
     "bounds": "batch",
     "checksum": "packet.checksum",
+    "coalesce": "offload.coalesce",
+    "complete": "offload.complete",
     "longest": "batch",
     "nbytes": "batch",
     "ones_sum": "packet.checksum",
     "read_batch": "linux.calls",
+    "read_vnet": "linux.vnet_calls",
+    "segment": "offload.segment",
     "write_batch": "linux.calls",
+    "write_vnet": "linux.vnet_calls",
 }
 FORMS: dict[str, Any] = {
     name: getattr(importlib.import_module(f"aiotun.{place}"), name) for name, place in PLACES.items()

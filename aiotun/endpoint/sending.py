@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+from ..batch import nbytes
 from ..errors import DeviceError, DeviceGone, PacketError, WouldBlock
 from .attachment import BATCH, Attachment
 from .turn import turn
@@ -139,7 +140,7 @@ class Sending(Attachment):
 
     def _count_sent(self, batch: Sequence[bytes]) -> None:
         self._sent_packets += len(batch)
-        self._sent_bytes += sum(map(len, batch))
+        self._sent_bytes += nbytes(batch)
 
     def _fit(self, batch: Sequence[bytes]) -> Sequence[bytes]:
         """Return the packets that are fit for the device; drop and count the others."""

@@ -7,7 +7,7 @@ moderate their interrupts: so does this, with a pause of 100 µs instead of the 
 one wake-up brought several packets at 100,000 packets/s or more, and ends with the first that did not, so a
 lone packet, a request and its answer never meet it.
 
-Measured in benchmarks/iterate.py; see docs/design.md for the figures.
+Measured in benchmarks/questions/iterate.py; see docs/design.md for the figures.
 """
 
 from __future__ import annotations

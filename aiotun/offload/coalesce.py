@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
-from ..packet import Protocol, flow
+from ..packet import Protocol
+from ..speedups import twin
 from .candidate import read
-from .headers import find_network
+from .headers import find_flow
 from .train import Train
 
 __all__ = ["MAX_SEGMENTS", "MAX_SIZE", "coalesce"]
@@ -26,6 +27,7 @@ _ICMPV6 = int(Protocol.ICMPV6)
 _ENDING = struct.Struct("!HHB")  # of a train's key: ports and protocol
 
 
+@twin
 def coalesce(
     batch: Iterable[bytes],
     ethernet: bool = False,
@@ -91,8 +93,7 @@ def _close(open_trains: dict[bytes, Train], packet: bytes, ethernet: bool) -> No
 
     Where its ports are out of reach, in a fragment say, these are all trains between its addresses.
     """
-    network = find_network(packet) if ethernet else 0
-    found = flow(packet[network:]) if network >= 0 else None
+    found = find_flow(packet, ethernet)
     if found is None:
         return
     protocol, src, dst, src_port, dst_port = found
@@ -103,5 +104,6 @@ def _close(open_trains: dict[bytes, Train], packet: bytes, ethernet: bool) -> No
     # IPv4 always says what it carries; IPv6 does not, behind a header that cannot be stepped over.
     if protocol == _ICMPV6 or (len(src) == 4 and protocol not in (_TCP, _UDP)):
         return
-    for key in [key for key in open_trains if key.startswith(ends)]:
+    size = len(ends) + _ENDING.size
+    for key in [key for key in open_trains if len(key) == size and key.startswith(ends)]:
         del open_trains[key]

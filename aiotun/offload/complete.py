@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ..errors import PacketError
 from ..packet import SuperPacket, checksum
+from ..speedups import twin
 
 __all__ = ["complete"]
 
-_UDP_CHECKSUM = 6
 
-
+@twin
 def complete(packet: bytes) -> bytes:
     """
     Return *packet* with its checksum finished, as plain bytes; what needs none is returned as it is.
@@ -20,7 +20,7 @@ def complete(packet: bytes) -> bytes:
     Raises:
         PacketError: If the checksum would lie beyond the packet, with reason ``bad_csum_off``.
 
-    skb_checksum_help() in Linux net/core/dev.c, but for a TCP checksum of 0, which that turns into 0xffff as well.
+    skb_checksum_help() in Linux net/core/dev.c.
     """
     if not isinstance(packet, SuperPacket):
         return packet
@@ -33,7 +33,6 @@ def complete(packet: bytes) -> bytes:
             f"SuperPacket: checksum ends at {at + 2}, the packet has {len(packet)} bytes", reason="bad_csum_off"
         )
     # What is in the field is part of the sum, so the bytes are summed as they lie.
-    total = checksum(memoryview(packet)[start:])
-    if total == 0 and packet.csum_offset == _UDP_CHECKSUM:
-        total = 0xFFFF  # in UDP, 0 says that there is no checksum: RFC 768
+    # In UDP 0 says that there is no checksum, RFC 768; elsewhere 0xffff means the same, and Linux writes that too.
+    total = checksum(memoryview(packet)[start:]) or 0xFFFF
     return b"".join((packet[:at], total.to_bytes(2, "big"), memoryview(packet)[at + 2 :]))

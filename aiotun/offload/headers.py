@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..packet import EtherType, Protocol
+from ..packet import EtherType, Flow, Protocol, flow
 
-__all__ = ["find_network", "find_transport6"]
+__all__ = ["find_flow", "find_network", "find_transport6"]
 
 _IPV4 = int(EtherType.IPV4)
 _IPV6 = int(EtherType.IPV6)
@@ -55,3 +55,9 @@ def find_transport6(packet: bytes, network: int) -> tuple[int, int]:
         protocol = packet[at]
         at += packet[at + 1] * 8 + 8
     return protocol, at
+
+
+def find_flow(packet: bytes, ethernet: bool) -> Flow | None:
+    """Return the flow of a packet, or of a frame if *ethernet*; None if there is no good IP header."""
+    network = find_network(packet) if ethernet else 0
+    return flow(packet[network:]) if network >= 0 else None

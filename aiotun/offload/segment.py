@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..errors import PacketError
 from ..packet import GSO_ECN, GSOType, Protocol, SuperPacket, checksum, ones_sum, pseudo_sum
+from ..speedups import twin
 from .complete import complete
 from .headers import find_network, find_transport6
 
@@ -45,6 +46,7 @@ class _Layout(NamedTuple):
     version: int
 
 
+@twin
 def segment(packet: bytes, ethernet: bool = False, first: int = 0, limit: int = ALL) -> list[bytes]:
     """
     Return the finished packets that *packet* stands for, in order; a plain packet stands for itself.

@@ -155,12 +155,12 @@ def test_a_checksum_with_a_byte_of_zero(version: int, byte: int) -> None:
     """A UDP checksum is only "none" if both its bytes are 0."""
     one, _ = p.datagrams(version, [2, 2])
     at = p.transport_of(one) + 6
-    for number in range(65536):
-        other = p.udp(version, number.to_bytes(2, "big"), ip=p.ident(version, 9))
-        if other[at + byte] == 0 and other[at + 1 - byte]:
-            assert len(coalesce([one, other])) == 1
-            return
-    raise AssertionError("no such checksum")
+    plain = p.udp(version, b"\0\0", ip=p.ident(version, 9))
+    wanted = 0x0034 if byte == 0 else 0x3400
+    number = (int.from_bytes(plain[at : at + 2], "big") - wanted) % 0xFFFF
+    other = p.udp(version, number.to_bytes(2, "big"), ip=p.ident(version, 9))
+    assert int.from_bytes(other[at : at + 2], "big") == wanted
+    assert len(coalesce([one, other])) == 1
 
 
 @pytest.mark.parametrize("hop_limit", [6, 17, 0, 60])
@@ -174,6 +174,21 @@ def test_a_hop_limit_is_no_protocol(hop_limit: int, protocol: str, extensions: b
     else:
         batch = [p.udp(6, b"x" * 10, ip=ip) for _ in (0, 1)]
     assert len(coalesce(batch)) == 1
+
+
+@VERSIONS
+def test_three_tags_pass_through(version: int) -> None:
+    """Frames with two VLAN tags are merged, with three they are not: nothing cuts those again."""
+    frames = [p.framed(packet, 22) for packet in p.stream(version, [10, 10])]
+    assert len(coalesce(frames, True)) == 1
+    deeper = [frame[:12] + b"\x81\0\0\x01" + frame[12:] for frame in frames]
+    assert coalesce(deeper, True) == deeper
+
+
+def test_hop_by_hop_options_come_first() -> None:
+    """Packets with hop-by-hop options behind another header are not merged."""
+    for extensions, count in ((p.hop_by_hop() + p.destination(), 1), (p.destination() + p.hop_by_hop(), 2)):
+        assert len(coalesce([p.udp(6, b"x" * 10, ip={"extensions": extensions}) for _ in (0, 1)])) == count
 
 
 @VERSIONS

@@ -127,6 +127,17 @@ def test_what_hides_its_ports_ends_every_train_between_its_ends(version: int) ->
     assert merged[:3] + merged[4:] == [*firsts, fragment, *seconds]
 
 
+def test_what_hides_its_ports_ends_no_train_of_the_other_version() -> None:
+    """A fragment between IPv4 addresses that look like the front of an IPv6 address is of no flow over IPv6."""
+    one, two = p.stream(6, [10, 10])
+    src, dst = (".".join(map(str, one[at : at + 4])) for at in (8, 12))
+    fragment = p.wrap(4, 17, b"x" * 8, src=src, dst=dst, fragment_offset=1)
+    assert p.sizes(coalesce([one, fragment, two])[:1]) == [20]
+    batch = [p.tcp(4, b"x" * 10, seq=n * 10, ip={"src": src, "dst": dst, "identification": n}) for n in (0, 1)]
+    fragment = p.wrap(6, 17, b"x" * 8, **hidden(6))
+    assert p.sizes(coalesce([batch[0], fragment, batch[1]])[:1]) == [20]
+
+
 def test_other_protocols_over_ipv4_end_nothing() -> None:
     """IPv4 says what it carries, also in a fragment: neither GRE nor ESP ends a train."""
     one, two = p.stream(4, [10, 10])
@@ -140,6 +151,7 @@ def test_unknown_headers_of_ipv6_end_trains() -> None:
     one, two = p.stream(6, [10, 10])
     for number, count in ((58, 2), (59, 3), (44, 3), (51, 3), (253, 3)):
         assert len(coalesce([one, p.wrap(6, number, bytes(8)), two])) == count, number
+    assert len(coalesce([one, p.wrap(6, 58, bytes(8), extensions=p.destination()), two])) == 2
 
 
 @VERSIONS

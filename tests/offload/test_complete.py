@@ -63,9 +63,9 @@ def test_X20_udp_computes_no_zero() -> None:
     assert complete(packet)[26:28] == b"\xff\xff"
 
 
-def test_tcp_computes_zero() -> None:
-    """A TCP checksum that computes to 0 stays 0."""
-    assert complete(zero_sum(6, 16))[36:38] == b"\0\0"
+def test_tcp_computes_no_zero_either() -> None:
+    """A TCP checksum that computes to 0 is 0xffff, which is the same, and what Linux writes."""
+    assert complete(zero_sum(6, 16))[36:38] == b"\xff\xff"
 
 
 def test_an_odd_last_byte_is_the_high_half() -> None:

@@ -174,6 +174,14 @@ def test_the_pseudo_sum_is_the_packets_own(version: int) -> None:
         assert (int.from_bytes(plain[at : at + 2], "big") - int.from_bytes(part[at : at + 2], "big")) % 0xFFFF == 0x1234
 
 
+def test_a_pseudo_sum_below_the_length() -> None:
+    """A pseudo-header's sum that folded to less than the length is right without the length, too."""
+    octets = p.udp(4, bytes(20000), src_port=0, ip={"src": "177.204.0.0", "dst": "0.0.0.0"})
+    packet = p.super_packet(octets, 300)
+    assert packet[26:28] == b"\0\6"
+    assert segment(packet) == segments(packet)
+
+
 @VERSIONS
 def test_fixed_id(version: int) -> None:
     """With fixed_id the IPv4 identification stays; IPv6 has none."""

@@ -118,3 +118,15 @@ def test_X16_C26_memory_is_bounded() -> None:
     tracemalloc.stop()
     assert count == 40 * 512
     assert peak < 300_000
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 10])
+def test_what_is_taken_to_the_end_does_not_wait(limit: int) -> None:
+    """A chunk that ends with the last segment leaves nothing: it is not to be asked for another, empty one."""
+    segmenter = Segmenter()
+    segmenter.put([BIG])
+    lengths = []
+    while segmenter:
+        segmenter.take(limit)
+        lengths.append(len(segmenter))
+    assert lengths == [1] * (10 // limit - 1) + [0]

@@ -1,0 +1,138 @@
+/*
+ * A SuperPacket from C: whether something is one, its fields, and a new one. Its class is in
+ * aiotun/packet/superpacket.py.
+ *
+ * The class is looked up when the first bytes come that are not plain: until then nothing here needs aiotun.packet.
+ */
+#include "speedups.h"
+
+#include <limits.h>
+#include <stddef.h>
+
+/* The fields, in the order of the names in State. */
+static const struct {
+    const char *name;
+    size_t place;
+    int is_bool;
+} table[] = {
+    {"gso_type", offsetof(Super, gso_type), 0},       {"gso_size", offsetof(Super, gso_size), 0},
+    {"hdr_len", offsetof(Super, hdr_len), 0},         {"csum_start", offsetof(Super, csum_start), 0},
+    {"csum_offset", offsetof(Super, csum_offset), 0}, {"needs_csum", offsetof(Super, needs_csum), 1},
+    {"fixed_id", offsetof(Super, fixed_id), 1},
+};
+
+_Static_assert(Py_ARRAY_LENGTH(table) == SUPER_FIELDS, "a row for every field");
+
+int superpacket_exec(State *state)
+{
+    for (int i = 0; i < SUPER_FIELDS; i++)
+        if ((state->super_names[i] = PyUnicode_InternFromString(table[i].name)) == NULL)
+            return -1;
+    return 0;
+}
+
+/* Return aiotun.packet.SuperPacket, borrowed; NULL with an exception. */
+static PyTypeObject *superpacket_type(State *state)
+{
+    PyObject *module, *found, *none = NULL;
+
+    if (state->super_type != NULL)
+        return (PyTypeObject *)state->super_type;
+    module = PyImport_ImportModule("aiotun.packet.superpacket");
+    if (module == NULL)
+        return NULL;
+    found = PyObject_GetAttrString(module, "SuperPacket");
+    Py_DECREF(module);
+    if (found != NULL && !PyType_Check(found)) {
+        PyErr_SetString(PyExc_TypeError, "SuperPacket is a class");
+        Py_CLEAR(found);
+    }
+    if (found == NULL)
+        return NULL;
+    if (!atomic_compare_exchange_strong(&state->super_type, &none, found))
+        Py_DECREF(found); /* another thread was quicker */
+    return (PyTypeObject *)state->super_type;
+}
+
+int superpacket_check(State *state, PyObject *packet)
+{
+    PyTypeObject *type;
+
+    if (PyBytes_CheckExact(packet) || !PyBytes_Check(packet))
+        return 0;
+    type = superpacket_type(state);
+    if (type == NULL)
+        return -1;
+    return PyObject_TypeCheck(packet, type);
+}
+
+int superpacket_read(State *state, PyObject *packet, Super *fields)
+{
+    for (int i = 0; i < SUPER_FIELDS; i++) {
+        PyObject *value = PyObject_GetAttr(packet, state->super_names[i]);
+        long number;
+        int overflow = 0;
+
+        if (value == NULL)
+            return -1;
+        if (table[i].is_bool)
+            number = PyObject_IsTrue(value);
+        else if (PyLong_Check(value))
+            number = PyLong_AsLongAndOverflow(value, &overflow);
+        else
+            overflow = 1, number = 0;
+        Py_DECREF(value);
+        if (number == -1 && PyErr_Occurred())
+            return -1;
+        if (overflow || number < INT_MIN || number > INT_MAX)
+            return 1;
+        *(int *)((char *)fields + table[i].place) = (int)number;
+    }
+    return 0;
+}
+
+PyObject *superpacket_alloc(State *state, Py_ssize_t size)
+{
+    PyTypeObject *type = superpacket_type(state);
+    PyObject *packet;
+
+    if (type == NULL)
+        return NULL;
+    packet = type->tp_alloc(type, size);
+    if (packet == NULL)
+        return NULL;
+    /* What bytes.__new__() does for a class that is derived from it: the hash is computed when it is asked for. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    ((PyBytesObject *)packet)->ob_shash = -1;
+#pragma GCC diagnostic pop
+    return packet;
+}
+
+int superpacket_set(State *state, PyObject *packet, const Super *fields)
+{
+    for (int i = 0; i < SUPER_FIELDS; i++) {
+        int number = *(const int *)((const char *)fields + table[i].place), failed;
+        PyObject *value = table[i].is_bool ? PyBool_FromLong(number) : PyLong_FromLong(number);
+
+        if (value == NULL)
+            return -1;
+        failed = PyObject_SetAttr(packet, state->super_names[i], value);
+        Py_DECREF(value);
+        if (failed)
+            return -1;
+    }
+    return 0;
+}
+
+PyObject *superpacket_make(State *state, const unsigned char *octets, Py_ssize_t size, const Super *fields)
+{
+    PyObject *packet = superpacket_alloc(state, size);
+
+    if (packet == NULL)
+        return NULL;
+    memcpy(PyBytes_AS_STRING(packet), octets, (size_t)size);
+    if (superpacket_set(state, packet, fields) < 0)
+        Py_CLEAR(packet);
+    return packet;
+}
