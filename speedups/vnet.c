@@ -261,11 +261,13 @@ static PyObject *write_vnet(PyObject *module, PyObject *const *args, Py_ssize_t 
 PyMethodDef vnet_functions[] = {
     {"read_vnet", (PyCFunction)(void (*)(void))read_vnet, METH_FASTCALL,
      PyDoc_STR("read_vnet($module, fd, limit, size, header, /)\n--\n\n"
-               "Read up to *limit* packets of up to *size* bytes, each behind a vnet header. Does not wait.\n\n"
+               "Read up to *limit* packets of up to *size* bytes, each behind a vnet header of *header* bytes. "
+               "Does not wait.\n\n"
                "Returns the packets, the errno that ended the batch or 0, and how many were lost.")},
     {"write_vnet", (PyCFunction)(void (*)(void))write_vnet, METH_FASTCALL,
      PyDoc_STR("write_vnet($module, fd, batch, header, /)\n--\n\n"
-               "Write packets from the front of *batch*, each behind its vnet header. Does not wait.\n\n"
+               "Write packets from the front of *batch*, each behind its vnet header of *header* bytes. "
+               "Does not wait.\n\n"
                "Returns how many the device took, and the errno that ended it or 0.")},
     {NULL},
 };
