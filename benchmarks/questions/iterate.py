@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from rig.commands import Command, by_hand, c, ours
+from rig.commands import Command, by_hand, c, ours, python
 from rig.lab import Place, lab
 from rig.measuring import measure
 from rig.program import running, source
@@ -23,7 +23,10 @@ GOALS = (
     Goal("async for", CPU.key, 1.15, at_most=True),
     Goal("batches()", CPU.key, 1.02, at_most=True),
 )
-OVER_NAIVE = Goal("async for", PACKETS.key, 6, against="naive asyncio")
+OVER_NAIVE = (
+    Goal("async for", PACKETS.key, 6, against="naive asyncio, asyncio's loop"),
+    Goal("async for", PACKETS.key, 6, against="naive asyncio"),
+)
 
 
 def read(place: Place, reader: Command, flood: Command, effort: Effort) -> Figures:
@@ -41,6 +44,7 @@ def commands(where: str) -> dict[str, Command]:
         "async for, pure Python": ours("readers", where, "--variant=async_for", pure=True),
         "batches(), pure Python": ours("readers", where, "--variant=batches", pure=True),
         "async for, asyncio's loop": ours("readers", where, "--variant=async_for", "--loop=asyncio"),
+        "naive asyncio, asyncio's loop": python("readers", where, "--variant=naive", "--loop=asyncio"),
     } | by_hand("readers", where)
 
 
@@ -56,7 +60,7 @@ def cases(effort: Effort) -> Iterator[Case]:
                     for name, command in commands(place.where()).items()
                 },
                 (PACKETS, CPU, LOAD),
-                goals=GOALS if segments == 1 else (*GOALS, OVER_NAIVE),
+                goals=GOALS if segments == 1 else (*GOALS, *OVER_NAIVE),
             )
 
 
