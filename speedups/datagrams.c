@@ -441,14 +441,27 @@ static int train_at(PyObject *batch, Py_ssize_t start, Py_ssize_t size, Py_ssize
     return count;
 }
 
+/* Return a socket's family; what is none is for the system call to refuse. */
+static int family_of(int fd)
+{
+    int family = AF_INET;
+    socklen_t size = sizeof family;
+
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
+    return family;
+}
+
 /* Add messages for the datagrams of a run from *start* on, while there is room; return how many, -1 with an exception. */
-static Py_ssize_t add_run(Departures *out, PyObject *run, PyObject *batch, Py_ssize_t start, int family,
+static Py_ssize_t add_run(Departures *out, PyObject *run, PyObject *batch, Py_ssize_t start, int fd,
                           Py_ssize_t segment)
 {
+    int family = AF_UNSPEC;
     Py_ssize_t at = start, count = PySequence_Fast_GET_SIZE(batch);
     Address to;
     socklen_t to_size = 0;
 
+    if (PyTuple_GET_ITEM(run, 0) != Py_None || PyTuple_GET_ITEM(run, 1) != Py_None)
+        family = family_of(fd);
     if (PyTuple_GET_ITEM(run, 0) != Py_None && read_address(PyTuple_GET_ITEM(run, 0), family, &to, &to_size) < 0)
         return -1;
     while (at < count && out->messages < MESSAGES && out->datagrams < DATAGRAMS) {
@@ -516,7 +529,7 @@ typedef struct {
 } Place;
 
 /* Fill *out* from the place on, and move that behind it; -1 with an exception if the first datagram is none. */
-static int fill(Departures *out, Place *place, int family, Py_ssize_t segment)
+static int fill(Departures *out, Place *place, int fd, Py_ssize_t segment)
 {
     out->messages = out->datagrams = 0;
     while (place->run < PySequence_Fast_GET_SIZE(place->runs) && out->messages < MESSAGES
@@ -530,7 +543,7 @@ static int fill(Departures *out, Place *place, int family, Py_ssize_t segment)
         }
         Py_INCREF(run);
         batch = hold_batch(PyTuple_GET_ITEM(run, 2));
-        added = batch != NULL ? add_run(out, run, batch, place->start, family, segment) : -1;
+        added = batch != NULL ? add_run(out, run, batch, place->start, fd, segment) : -1;
         if (added >= 0 && place->start + added == PySequence_Fast_GET_SIZE(batch)) {
             place->run++;
             place->start = 0;
@@ -551,15 +564,13 @@ static PyObject *send_datagrams(PyObject *Py_UNUSED(module), PyObject *const *ar
     Departures out;
     Place place = {0};
     Py_ssize_t segment, sent, done = 0, refused = 0;
-    int fd, failed, error = 0, family = AF_INET;
-    socklen_t size = sizeof family;
+    int fd, failed, error = 0;
 
     if (check_count("send_datagrams", given, 3) < 0 || as_socket(args[0], &fd) < 0
         || as_numbers(args + 2, 1, &segment) < 0 || (place.runs = hold_batch(args[1])) == NULL)
         return NULL;
-    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size); /* of no socket: for the system call to refuse */
     do {
-        failed = fill(&out, &place, family, segment);
+        failed = fill(&out, &place, fd, segment);
         Py_BEGIN_ALLOW_THREADS
         sent = push(fd, &out, &error, &refused);
         Py_END_ALLOW_THREADS
@@ -579,11 +590,11 @@ static PyObject *send_datagrams(PyObject *Py_UNUSED(module), PyObject *const *ar
 PyMethodDef datagrams_functions[] = {
     {"recv_datagrams", (PyCFunction)(void (*)(void))recv_datagrams, METH_FASTCALL,
      PyDoc_STR("recv_datagrams($module, sock, limit, size, addressed, gro, /)\n--\n\n"
-               "Receive datagrams until *limit* is reached, each with *size* bytes of room. Does not wait.\n\n"
+               "Receive datagrams until *limit* is reached; a train that begins below it is taken whole. Does not wait.\n\n"
                "Returns runs of them, the errno that ended it or 0, and how many were empty, cut off and lost.")},
     {"send_datagrams", (PyCFunction)(void (*)(void))send_datagrams, METH_FASTCALL,
      PyDoc_STR("send_datagrams($module, sock, runs, segment, /)\n--\n\n"
-               "Send runs of datagrams, those of up to *segment* bytes in trains of one size. Does not wait.\n\n"
+               "Send runs of datagrams in order. Does not wait.\n\n"
                "Returns how many went, the errno that ended it or 0, and how many datagrams that refused at once.")},
     {NULL},
 };

@@ -33,7 +33,9 @@ PLACES = {
     "ones_sum": "packet.checksum",
     "read_batch": "linux.calls",
     "read_vnet": "linux.vnet_calls",
+    "recv_datagrams": "channel.udp_datagrams",
     "segment": "offload.segment",
+    "send_datagrams": "channel.udp_datagrams",
     "write_batch": "linux.calls",
     "write_vnet": "linux.vnet_calls",
 }

@@ -1,4 +1,4 @@
-"""Making the socket of a UDP channel: addresses, buffers, and whose fault it is if that fails."""
+"""Making the socket of a UDP channel or server: addresses, options, and whose fault it is if that fails."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import asyncio
 import contextlib
 import errno
 import socket
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, Unpack
 
 from ..endpoint import Opening
 from ..errors import DeviceBusy, DeviceError, device_error
 from .udp import UdpChannel, UdpPort
+from .udp_address import Address, address_of, address_text
+from .udp_demux import Demux
+from .udp_options import UdpOptions, configure, tell_local
+from .udp_server import UdpServer
+from .udp_socket import UdpSocket
 
-__all__ = ["BUFFER", "open_udp", "open_udp_pair"]
+__all__ = ["open_udp", "open_udp_pair", "serve_udp"]
 
-Address = tuple[str, int]
+T = TypeVar("T")
 
-BUFFER = 4 << 20
-"""Bytes asked for each way of a socket: about 1700 datagrams of 1420 bytes, as the kernel counts them."""
+WILDCARDS = ("0.0.0.0", "::")
 
-# Linux asm-generic/socket.h: like SO_SNDBUF and SO_RCVBUF, beyond net.core.*mem_max with CAP_NET_ADMIN.
-FORCED = {socket.SO_SNDBUF: 32, socket.SO_RCVBUF: 33}
+LOW_PORT = (
+    "to receive on a port below 1024 takes CAP_NET_BIND_SERVICE, and to send to a broadcast address is not for a VPN"
+)
 
 
-def open_udp(local: Address | None, remote: Address) -> Opening[UdpChannel]:
+def open_udp(local: Address | None, remote: Address, **options: Unpack[UdpOptions]) -> Opening[UdpChannel]:
     """
     Open a UDP channel to *remote*; await the result, or enter it with ``async with``.
 
@@ -31,10 +38,12 @@ def open_udp(local: Address | None, remote: Address) -> Opening[UdpChannel]:
     Args:
         local: Host and port to receive on; port 0 is any free one. None leaves both to the system.
         remote: The peer's host and port.
+        options: See UdpOptions.
 
     Raises:
-        ValueError: If the remote port is 0.
+        ValueError: If the remote port is 0, or an option is no value.
         DeviceBusy: If the local port is taken.
+        PermissionError: If an option takes a right that this process lacks.
         DeviceError: If the local address isn't ours, or the system refuses for another reason.
         OSError: If a name cannot be looked up, or has no address of the peer's family.
     """
@@ -42,67 +51,126 @@ def open_udp(local: Address | None, remote: Address) -> Opening[UdpChannel]:
     async def open() -> UdpChannel:
         if not 0 < remote[1] < 65536:
             raise ValueError(f"udp: no datagram can be sent to port {remote[1]} of {remote[0]}")
-        loop = asyncio.get_running_loop()
-        family, _, _, _, there = (await loop.getaddrinfo(*remote, type=socket.SOCK_DGRAM))[0]
-        here = None
-        if local is not None:
-            here = (await loop.getaddrinfo(*local, family=family, type=socket.SOCK_DGRAM))[0][4]
-        with contextlib.ExitStack() as undo:
-            sock = undo.enter_context(socket.socket(family, socket.SOCK_DGRAM))
-            try:
-                if here is not None:
-                    sock.bind(here)
-                sock.connect(there)
-            except OSError as error:
-                raise _refused(error, local, remote) from error
-            undo.pop_all()
-        return _channel(sock)
+        family, there = await _looked_up(remote)
+        here = None if local is None else (await _looked_up(local, family))[1]
+        way = f"from {address_text(local)} to {address_text(remote)}" if local else f"to {address_text(remote)}"
+
+        def connect(sock: socket.socket) -> None:
+            if here is not None:
+                sock.bind(here)
+            sock.connect(there)
+
+        return _made(family, options, f"open a channel {way}", connect, lambda sock: _channel(sock, options))
 
     return Opening(open)
 
 
-async def open_udp_pair(host: str = "127.0.0.1") -> tuple[UdpChannel, UdpChannel]:
+def serve_udp(
+    local: Address, *, dual_stack: bool = True, unknown_limit: int = 256, **options: Unpack[UdpOptions]
+) -> Opening[UdpServer]:
+    """
+    Open a UDP socket for many peers; await the result, or enter it with ``async with``.
+
+    Args:
+        local: Host and port to receive on; port 0 is any free one. ``::`` is any address, ``0.0.0.0`` any of IPv4.
+            On these a peer is answered from the address that it sent to.
+        dual_stack: Whether ``::`` is IPv4's too. Its addresses look as they do on an IPv4 socket.
+        unknown_limit: Datagrams of nobody known that may wait.
+        options: See UdpOptions.
+
+    Raises:
+        ValueError: If an option is no value.
+        DeviceBusy: If the port is taken.
+        PermissionError: If an option takes a right that this process lacks.
+        DeviceError: If the address isn't ours, or the system refuses for another reason.
+        OSError: If a name cannot be looked up.
+    """
+
+    async def open() -> UdpServer:
+        if unknown_limit < 1:
+            raise ValueError(f"udp: there is room for at least 1 datagram of nobody known, not {unknown_limit}")
+        family, here = await _looked_up(local)
+
+        def bind(sock: socket.socket) -> None:
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual_stack)
+            sock.bind(here)
+            if here[0] in WILDCARDS:
+                tell_local(sock)
+
+        return _made(
+            family,
+            options,
+            f"open a server at {address_text(local)}",
+            bind,
+            lambda sock: UdpServer(Demux(_socket(sock, sock.getsockname(), options), unknown_limit)),
+        )
+
+    return Opening(open)
+
+
+async def open_udp_pair(host: str = "127.0.0.1", **options: Unpack[UdpOptions]) -> tuple[UdpChannel, UdpChannel]:
     """Open two channels that are each other's peer, on free ports of *host*; the caller closes both."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as undo:
         one, other = (undo.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in range(2))
-        try:
+        with _refusals(f"open a channel from {address_text((host, 0))} to {address_text((host, 0))}"):
             for sock in (one, other):
+                configure(sock, options)
                 sock.bind((host, 0))
             one.connect(other.getsockname())
             other.connect(one.getsockname())
-        except OSError as error:
-            raise _refused(error, (host, 0), (host, 0)) from error
         undo.pop_all()
-    return _channel(one), _channel(other)
+    return _channel(one, options), _channel(other, options)
 
 
-def _channel(sock: socket.socket) -> UdpChannel:
-    sock.setblocking(False)
-    for option, forced in FORCED.items():
-        _enlarge(sock, option, forced)
-    host, port = sock.getpeername()[:2]
-    return UdpChannel(UdpPort(sock, f"udp {_text((host, port))}"))
+async def _looked_up(address: Address, family: int = 0) -> tuple[int, Any]:
+    """Return the family of an address and what the socket module calls it."""
+    try:
+        found = socket.getaddrinfo(*address, family, socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)  # does not wait
+    except socket.gaierror:  # a name
+        found = await asyncio.get_running_loop().getaddrinfo(*address, family=family, type=socket.SOCK_DGRAM)
+    return found[0][0], found[0][4]
 
 
-def _enlarge(sock: socket.socket, option: int, forced: int) -> None:
-    """Ask for a generous buffer, by right if we have it; what the system then grants is enough to work with."""
-    if hasattr(socket, "SO_PASSCRED"):  # Linux, where the forced options are
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, forced, BUFFER)
-            return
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+def _made(
+    family: int,
+    options: UdpOptions,
+    doing: str,
+    place: Callable[[socket.socket], None],
+    make: Callable[[socket.socket], T],
+) -> T:
+    """Make a socket, configure and place it, and return what *make* makes of it."""
+    with contextlib.ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+        configure(sock, options)
+        with _refusals(doing):
+            place(sock)
+        made = make(sock)
+        undo.pop_all()
+    return made
 
 
-def _refused(error: OSError, local: Address | None, remote: Address) -> DeviceError:
-    way = f"from {_text(local)} to {_text(remote)}" if local else f"to {_text(remote)}"
-    message = f"udp: cannot open a channel {way}: {error.strerror}"
-    if error.errno == errno.EADDRINUSE:
-        return DeviceBusy(message, error.errno)
-    return device_error(error, message)
+def _channel(sock: socket.socket, options: UdpOptions) -> UdpChannel:
+    return UdpChannel(UdpPort(_socket(sock, sock.getpeername(), options)))
 
 
-def _text(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _socket(sock: socket.socket, told: Any, options: UdpOptions) -> UdpSocket:
+    name = f"udp {address_text(address_of(told))}"
+    return UdpSocket(sock, name, mtu=options.get("mtu"), gso=options.get("gso", True), gro=options.get("gro", False))
+
+
+@contextlib.contextmanager
+def _refusals(doing: str) -> Iterator[None]:
+    """Say what the system refused to do."""
+    try:
+        yield
+    except DeviceError:
+        raise
+    except OSError as error:
+        message = f"udp: cannot {doing}: {error.strerror}"
+        if isinstance(error, PermissionError):
+            raise PermissionError(error.errno, f"{message}; {LOW_PORT}") from error
+        if error.errno == errno.EADDRINUSE:
+            raise DeviceBusy(message, error.errno) from error
+        raise device_error(error, message) from error

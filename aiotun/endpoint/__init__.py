@@ -1,11 +1,12 @@
 """The endpoint contract, the same on every host."""
 
 from .attachment import BATCH
-from .device import OFFLOAD, Device, check_offload
+from .device import Device
 from .endpoint import Endpoint, WhenDown
 from .events import AddressChange, AddressState, Event, EventKind, EventStream
 from .iteration import BatchIterator, PacketIterator
 from .kinds import Tap, Tun, set_adopt
+from .offload import OFFLOAD, allowed_offload, check_offload
 from .opening import Opening
 from .port import Capabilities, ClosedPort, InterfaceCounters, Port
 from .queues import Queues
@@ -39,6 +40,7 @@ __all__ = [
     "Tap",
     "Tun",
     "WhenDown",
+    "allowed_offload",
     "check_offload",
     "set_adopt",
     "turn",

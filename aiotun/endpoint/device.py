@@ -5,27 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterable
 
-__all__ = ["OFFLOAD", "Device", "check_offload"]
-
-OFFLOAD = frozenset(("tso", "uso", "tcp_gro", "udp_gro"))
-"""What can be on: see Device.offload."""
-
-
-def check_offload(given: bool | Iterable[str] | None) -> frozenset[str]:
-    """
-    Return the features that an ``offload`` option names: True is all, False or None none.
-
-    Raises:
-        ValueError: If a name is another one.
-        TypeError: If it is neither a bool nor names.
-    """
-    if given is None or isinstance(given, bool):
-        return OFFLOAD if given else frozenset()
-    features = frozenset((given,) if isinstance(given, str) else given)
-    unknown = sorted(map(repr, features - OFFLOAD))
-    if unknown:
-        raise ValueError(f"offload is True, False, or some of {', '.join(sorted(OFFLOAD))}; not {', '.join(unknown)}")
-    return features
+__all__ = ["Device"]
 
 
 class Device(abc.ABC):

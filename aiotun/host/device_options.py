@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from ..endpoint import check_offload
+from ..endpoint import allowed_offload, check_offload
 from .link_options import TapOptions, TunOptions
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def device_terms(given: KernelTapOptions | KernelTunOptions, queues: int | None)
         ValueError, TypeError: If a value cannot be; the text names the option.
     """
     from ..linux import Terms
-    from ..linux.offload import allowed_features
 
     if queues is not None and (not isinstance(queues, int) or queues < 1):
         raise ValueError(f"queues is 1 or more, not {queues!r}")
@@ -66,7 +65,7 @@ def device_terms(given: KernelTapOptions | KernelTunOptions, queues: int | None)
         persistent=given.get("persistent", False),
         owner=_user(given.get("owner")),
         owner_group=_group(given.get("owner_group")),
-        offload=allowed_features(check_offload(given.get("offload")))[0],
+        offload=allowed_offload(check_offload(given.get("offload")))[0],
         napi=given.get("napi", False),
         napi_frags=given.get("napi_frags", False),  # type: ignore[arg-type]
     )

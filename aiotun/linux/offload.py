@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
 from collections.abc import Iterable, Mapping
 
-from ..endpoint import OFFLOAD
+from ..endpoint import allowed_offload
 from .capabilities import OFFLOADS
 from .constants import INT, TUNGETVNETHDRSZ, TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETVNETLE
 
-__all__ = ["ENVIRONMENT", "Offloading", "allowed_features", "own_header", "shared_header"]
-
-ENVIRONMENT = "AIOTUN_OFFLOAD"
-"""
-The environment variable that narrows what programs ask for: the features that may be used, ``tso,tcp_gro``, or those
-that may not, ``-uso,-udp_gro``; ``0`` or nothing allows none, ``1`` all.
-"""
+__all__ = ["Offloading", "own_header", "shared_header"]
 
 HEADER = 10
 """Bytes of the vnet header: struct virtio_net_hdr, of which a longer one adds what a tun does not use."""
@@ -58,7 +51,7 @@ class Offloading:
         Raises:
             OSError: If it refuses even to leave nothing to the reader.
         """
-        asked, switched = allowed_features(wanted)
+        asked, switched = allowed_offload(wanted)
         self.off = {feature: f"switched off by {switched}" for feature in wanted - asked}
         fcntl.ioctl(fd, TUNSETOFFLOAD, 0)  # of an earlier holder
         mask, granted, flags = 0, asked - _FLAGS.keys(), set[str]()
@@ -102,28 +95,6 @@ def shared_header(fd: int) -> int:
     _little_endian(fd)
     size: int = INT.unpack(answer)[0]
     return size
-
-
-def allowed_features(asked: Iterable[str], environment: Mapping[str, str] = os.environ) -> tuple[frozenset[str], str]:
-    """
-    Return the features that may be used of those asked for, and the switch that forbids others, ``""`` without.
-
-    Raises:
-        ValueError: If the environment names a feature that there is not.
-    """
-    features = frozenset(asked)
-    text = environment.get(ENVIRONMENT)
-    if text is None:
-        return features, ""
-    words = {word.strip() for word in text.split(",")} - {"", "0"}
-    less = {word[1:] for word in words if word.startswith("-")}
-    more = {word for word in words if not word.startswith("-")}
-    unknown = sorted((less | more) - OFFLOAD - {"1"})
-    if unknown:
-        raise ValueError(f"{ENVIRONMENT} names {', '.join(unknown)}; the features are {', '.join(sorted(OFFLOAD))}")
-    if "1" in more or (less and not more):
-        more = set(OFFLOAD)
-    return features & more - less, f"{ENVIRONMENT}={text}"
 
 
 def _add(fd: int, mask: int, names: Iterable[str]) -> int:

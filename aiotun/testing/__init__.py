@@ -14,6 +14,15 @@ from .cancelling import RECEIVE, cancel_receiving, cancel_sending
 from .closing import open_and_close
 from .conformance import CHECKS, Check, check_endpoint
 from .kernel import KernelRig, kernel_tap, kernel_tun
+from .lab import Lab
+from .lab_clock import Deadlock, VirtualLoop
+from .lab_faults import Faults, faulty
+from .lab_host import LabHost
+from .lab_link import LabLink
+from .lab_record import Crossing, Note
+from .lab_router import LabRouter
+from .lab_switch import LabSwitch
+from .lab_udp import LabUdp
 from .ledger import Ledger, watched_fds
 from .memory import memory_channel
 from .offload import leave_checksum, unfinished
@@ -29,13 +38,24 @@ __all__ = [
     "CHECKS",
     "RECEIVE",
     "Check",
+    "Crossing",
+    "Deadlock",
+    "Faults",
     "Inapplicable",
     "KernelRig",
+    "Lab",
+    "LabHost",
+    "LabLink",
+    "LabRouter",
+    "LabSwitch",
+    "LabUdp",
     "Ledger",
     "MakeRig",
+    "Note",
     "OffloadRig",
     "Rig",
     "SoftRig",
+    "VirtualLoop",
     "adopted_tap",
     "adopted_tun",
     "broker_tap",
@@ -43,6 +63,7 @@ __all__ = [
     "cancel_receiving",
     "cancel_sending",
     "check_endpoint",
+    "faulty",
     "kernel_tap",
     "kernel_tun",
     "leave_checksum",

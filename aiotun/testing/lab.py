@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import math
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from os import PathLike
@@ -27,38 +28,21 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..endpoint.loops import running_loop
 from .lab_capture import write_capture
-from .lab_clock import Deadlock, VirtualLoop
+from .lab_clock import VirtualLoop
 from .lab_diagram import Describe, diagram, one_line
-from .lab_faults import Faults, faulty
-from .lab_host import LabHost
 from .lab_interface import LabInterface
-from .lab_link import LabLink
-from .lab_record import Crossing, Note
-from .lab_router import LabRouter
-from .lab_switch import LabSwitch
+from .lab_record import Crossing
 from .lab_topology import Topology
-from .lab_udp import LabUdp
 
 if TYPE_CHECKING:
     from .lab_fixture import lab as lab
 
-__all__ = [
-    "Crossing",
-    "Deadlock",
-    "Faults",
-    "Lab",
-    "LabHost",
-    "LabLink",
-    "LabRouter",
-    "LabSwitch",
-    "LabUdp",
-    "Note",
-    "VirtualLoop",
-    "faulty",
-]
+__all__ = ["Lab"]
 
 T = TypeVar("T")
 
+TIME_LIMIT = 30 * 24 * 3600.0
+"""Virtual seconds that a lab lives, unless it is told otherwise: a month."""
 SHOWN = 100
 """Entries of the diagram that comes with a failure, at most."""
 TITLE = "What happened in the lab"
@@ -77,10 +61,19 @@ class Lab(Topology):
         limit: Packets and notes that are remembered, the latest.
         describe: Returns one line about a packet for diagrams; for protocols that only the test knows. Frames, which
             are what links to a switch carry, are described by the lab.
+        time_limit: The virtual time, in seconds, at which a run ends with TimeoutError: something waits for ever, and
+            something else repeats itself.
     """
 
-    def __init__(self, *, seed: int = 0, limit: int = 10_000, describe: Describe = one_line) -> None:
-        self._virtual = VirtualLoop()
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        limit: int = 10_000,
+        describe: Describe = one_line,
+        time_limit: float = TIME_LIMIT,
+    ) -> None:
+        self._virtual = VirtualLoop(time_limit)
         self._runner = asyncio.Runner(loop_factory=lambda: self._virtual)
         super().__init__(self._virtual, seed, limit)
         self._describe = describe
@@ -119,6 +112,7 @@ class Lab(Topology):
 
         Raises:
             Deadlock: If everything waits, and nothing will ever happen.
+            TimeoutError: If the time limit of the lab is over.
             RuntimeError: If it is called in an event loop, whose clock is real: use it in a plain function.
         """
         coroutine = main if isinstance(main, Coroutine) else main()
@@ -140,6 +134,7 @@ class Lab(Topology):
         """End every task and close every endpoint, host and link of the lab. Idempotent."""
         if not self._closed:
             self._closed = True
+            self._virtual.time_limit = math.inf
             try:
                 self._runner.run(self._aclose())
             finally:

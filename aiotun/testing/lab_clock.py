@@ -14,7 +14,7 @@ __all__ = ["Deadlock", "VirtualLoop"]
 Ts = TypeVarTuple("Ts")
 
 PATIENCE = 10.0
-"""Real seconds to wait for a descriptor of the kernel, or another thread, when nothing else is left to wait for."""
+"""Real seconds to wait for descriptors of the kernel when nothing else is left to wait for."""
 
 
 class Deadlock(RuntimeError):
@@ -50,9 +50,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     When there is no timer either, and nothing real to wait for, the loop raises Deadlock with where each task waits.
     With descriptors of the kernel in it, it gives them 10 real seconds first.
+
+    Args:
+        time_limit: The virtual time, in seconds, that no timer may pass: then the loop raises TimeoutError with where
+            each task waits. It ends a test that waits for ever beside something periodic.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, time_limit: float = math.inf) -> None:
+        self.time_limit = time_limit
         self.quiet: set[asyncio.Task[Any]] = set()
         """Tasks that are no news when they wait: Deadlock does not name them."""
         self._now = 0.0
@@ -74,6 +79,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._worked)
         return future
 
+    async def shutdown_default_executor(self, *args: Any, **options: Any) -> None:
+        """Wait for the threads, as every loop does; the clock stands still."""
+        self._working += 1
+        try:
+            await super().shutdown_default_executor(*args, **options)
+        finally:
+            self._working -= 1
+
     # --- inside -----------------------------------------------------------------------------------
 
     def _worked(self, future: asyncio.Future[Any]) -> None:
@@ -92,13 +105,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _jump(self) -> None:
         timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # a heap of asyncio's own
-        self._now = max(self._now, timers[0].when())
+        when = timers[0].when()
+        if when == math.inf:
+            raise self._deadlock()
+        if when > self.time_limit:
+            raise TimeoutError(self._waiting(f"the time limit of {self.time_limit:.9g} virtual seconds is over"))
+        self._now = max(self._now, when)
         # asyncio runs timers early by this much, 1 ns otherwise: they would find that they are not due yet.
         self._clock_resolution = math.ulp(self._now)
 
     def _deadlock(self, besides: str = "") -> Deadlock:
-        first = f"at {self._now:.9g} s nothing is scheduled and nothing is ready{besides}; these tasks wait for ever:"
-        return Deadlock("\n  ".join([first, *sorted(_where(task) for task in asyncio.all_tasks(self) - self.quiet)]))
+        what = f"at {self._now:.9g} s nothing is scheduled and nothing is ready{besides}"
+        return Deadlock(self._waiting(what))
+
+    def _waiting(self, what: str) -> str:
+        tasks = asyncio.all_tasks(self) - self.quiet
+        return "\n  ".join([f"{what}; these tasks wait:", *sorted(map(_where, tasks))])
 
 
 def _where(task: asyncio.Task[Any]) -> str:

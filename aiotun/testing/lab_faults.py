@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from ..endpoint import Endpoint, Port
-from ..errors import DeviceError, device_error
+from ..errors import DeviceError, DeviceGone, device_error
 
 __all__ = ["Faults", "faulty"]
 
@@ -35,10 +35,12 @@ class _Plan:
 
     def error(self, what: str, sent: int = 0) -> DeviceError:
         """Return the error of the one that is next."""
-        number = self.faults.pop(self.count)
-        self.count += 1
+        number = self.faults[self.count]
         error = device_error(OSError(number, os.strerror(number)), f"{what}: {os.strerror(number)} (injected)")
         error.sent = sent
+        if not isinstance(error, DeviceGone):  # what is gone stays so
+            del self.faults[self.count]
+            self.count += 1
         return error
 
 
@@ -46,7 +48,8 @@ class Faults:
     """
     The faults of one endpoint; made by faulty(). Ends at remove(), or with its block.
 
-    What fails was not done: a packet refused was not sent, a packet to be received stays queued.
+    What fails was not done: a packet refused was not sent, a packet to be received stays queued. An errno that means
+    DeviceGone is the last.
     """
 
     def __init__(

@@ -100,25 +100,27 @@ class LabHost(SoftHost):
         """Take an end of a link as an interface."""
         self.ports.append(interface)
         self.stack.attach(interface)
-        self._set_addresses()
+        # With the second link the first one is no stub any more; the others never were.
+        for port in self.ports if len(self.ports) == 2 else [interface]:
+            self._set_addresses(port)
 
     def enter(self, interface: LabInterface, batch: list[bytes]) -> None:
         """Take what arrived by a link."""
         self.stack.input(interface, batch)
 
-    def _set_addresses(self) -> None:
-        """
-        Give each link all addresses.
-
-        Their networks are on a switch that nothing else than this link leads to; elsewhere an address is one of a
-        point-to-point link, and says nothing about its neighbors.
-        """
-        stub = len(self.ports) == 1 and self.ports[0].header > 0 and not self.forwards
-        plain = tuple(ip_interface(address.ip) for address in self.addresses)
-        for interface in self.ports:
-            interface.addresses = self.addresses if stub else plain
-            self.stack.refresh(interface)
-
     def owns(self, address: bytes) -> bool:
         """Whether it is an address of this host, of its links or of its tuns and taps."""
         return address in self.stack._own
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _set_addresses(self, interface: LabInterface) -> None:
+        """
+        Give a link all addresses.
+
+        Their networks are at a switch that nothing else than this link leads to; elsewhere an address is one of a
+        point-to-point link, and says nothing about neighbors.
+        """
+        stub = len(self.ports) == 1 and interface.header > 0 and not self.forwards
+        interface.addresses = self.addresses if stub else [ip_interface(address.ip) for address in self.addresses]
+        self.stack.refresh(interface)

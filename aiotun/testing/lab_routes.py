@@ -25,7 +25,7 @@ def set_routes(hosts: Iterable[LabHost], peers: Peers, behind: Sequence[tuple[Ne
     """
     Give each host routes to the addresses of all others, by the fewest links, and to the prefixes *behind* some.
 
-    A host with one link that is not to a switch has no choice: all goes that way.
+    A host with one link sends everything else that way too; if that is to a switch, to the first router there.
     """
     prefixes: dict[LabHost, list[Network]] = {}
     for network, host in behind:
@@ -37,7 +37,10 @@ def set_routes(hosts: Iterable[LabHost], peers: Peers, behind: Sequence[tuple[Ne
             for default in DEFAULTS:
                 host.routes.add(default, host.ports[0].name, metric=METRIC)
             continue
-        for target, interface, first in _ways(host, peers):
+        ways = list(_ways(host, peers))
+        if not host.forwards and len(host.ports) == 1:
+            _add_defaults(host, [target for target, _, first in ways if target is first and target.forwards])
+        for target, interface, first in ways:
             own = [ip_network(address.ip) for address in target.addresses]
             for network in [*own, *prefixes.get(target, ())]:
                 via = None
@@ -70,6 +73,13 @@ def _ways(start: LabHost, peers: Peers) -> Iterator[tuple[LabHost, LabInterface,
                 hop = first or there
                 yield there, out, hop
             queue.append((there, out, hop))
+
+
+def _add_defaults(host: LabHost, routers: Sequence[LabHost]) -> None:
+    for default in DEFAULTS:
+        via = next((address for router in routers if (address := _address(router, default.version))), None)
+        if via is not None:
+            host.routes.add(default, host.ports[0].name, via, METRIC)
 
 
 def _address(host: LabHost, version: int) -> IPv4Address | IPv6Address | None:

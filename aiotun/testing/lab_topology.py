@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from typing import Any, Literal, TypeVar
@@ -40,6 +41,7 @@ class Topology:
         self._peers: dict[LabInterface, LabInterface] = {}
         self._behind: list[tuple[Network, LabHost]] = []
         self._idle: list[LabInterface] = []  # those that nothing carries from yet
+        self._numbers = itertools.count(1)  # of interfaces, for their Ethernet addresses
         self._settled = True
 
     def host(self, name: str, *addresses: str) -> LabHost:
@@ -150,7 +152,7 @@ class Topology:
         return link
 
     def _plug(self, node: Node, end: MemoryChannel, header: int) -> LabInterface:
-        interface = LabInterface(node, end, number=len(self._peers) + len(self._idle), header=header)
+        interface = LabInterface(node, end, number=next(self._numbers), header=header)
         node.plug(interface)
         self._idle.append(interface)
         return interface

@@ -127,7 +127,7 @@ class UdpPort(Port):
             ibytes=self._sent_bytes,
             opackets=self._received,
             obytes=self._received_bytes,
-            dropped=dict(self.dropped),
+            dropped=dict(+self.dropped),
         )
 
     def watch(self, tell: Callable[[Event], None]) -> None:

@@ -1,73 +1,68 @@
-"""A UDP socket that answers what a test told it to, for faults no real network makes on demand."""
+"""A UDP socket whose system calls answer what a test told them to, for faults no real network makes on demand."""
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
-import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from aiotun.channel import UdpPort
+from aiotun.channel.udp_datagrams import Arrived, Run
+from aiotun.channel.udp_socket import UdpSocket
 
-SO_MEMINFO = 55
-
-
-def refuse(code: int) -> OSError:
-    """Return the exception the socket module raises for an errno."""
-    return OSError(code, os.strerror(code))
+__all__ = ["Calls", "fake_socket"]
 
 
-BLOCK = refuse(errno.EAGAIN)
+class Calls:
+    """
+    Answers each call from a list; then nothing is there to receive, and everything goes out.
 
+    An answer to receiving is datagrams, or the errno it ends with. One to sending is the errno that refuses what is
+    sent next, or None for a message that goes.
+    """
 
-class FakeSocket:
-    """Answers recv() and each send from a list; then nothing is there to read, and every send goes out."""
-
-    family = socket.AF_INET
-
-    def __init__(
-        self, *, recv: Sequence[bytes | OSError] = (), send: Sequence[OSError | None] = (), segments: bool = False
-    ) -> None:
-        self.recv_answers = list(recv)
+    def __init__(self, *, receive: Sequence[list[bytes] | int] = (), send: Sequence[int | None] = ()) -> None:
+        self.receive_answers = list(receive)
         self.send_answers = list(send)
-        self.segments = segments
         self.sent: list[bytes] = []
-        self.calls: list[int] = []
-        """Datagrams in each call that went out."""
-        self.drops = 0
-        self.path_mtu = 1500
+        self.messages: list[int] = []
+        """Datagrams in each message that went out."""
+        self.sources: list[str | None] = []
+        """The source of each."""
+        self.limits: list[int] = []
+        """The limit of each call to receive."""
 
-    def port(self) -> UdpPort:
-        return UdpPort(self, "udp fake")  # type: ignore[arg-type]
+    def receive(
+        self, sock: socket.socket, limit: int, size: int, addressed: bool, gro: bool
+    ) -> tuple[list[Arrived], int, int, int, int]:
+        self.limits.append(limit)
+        answer = self.receive_answers.pop(0) if self.receive_answers else 11
+        if isinstance(answer, int):
+            return [], answer, 0, 0, 0
+        return [(None, None, answer)], 11, 0, 0, 0
 
-    def fileno(self) -> int:
-        return -1
+    def send(self, sock: socket.socket, runs: Sequence[Run], segment: int) -> tuple[int, int, int]:
+        taken = 0
+        for _, source, batch in runs:
+            length = len(batch) if segment else 1
+            for at in range(0, len(batch), length or 1):
+                message = batch[at : at + length]
+                answer = self.send_answers.pop(0) if self.send_answers else None
+                if answer is not None:
+                    return taken, answer, len(message)
+                taken += len(message)
+                self.sent += message
+                self.messages.append(len(message))
+                self.sources.append(source)
+        return taken, 0, 0
 
-    def recv(self, size: int) -> bytes:
-        answer = self.recv_answers.pop(0) if self.recv_answers else BLOCK
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
 
-    def send(self, packet: bytes) -> int:
-        self._send([packet])
-        return len(packet)
-
-    def sendmsg(self, run: Sequence[bytes], control: object) -> int:
-        self._send(run)
-        return sum(map(len, run))
-
-    def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
-        if option == SO_MEMINFO:
-            return struct.pack("=9I", *[0] * 8, self.drops)
-        if level == socket.IPPROTO_UDP and not self.segments:
-            raise refuse(errno.ENOPROTOOPT)
-        return self.path_mtu if level == socket.IPPROTO_IP else 0
-
-    def _send(self, run: Sequence[bytes]) -> None:
-        answer = self.send_answers.pop(0) if self.send_answers else None
-        if answer is not None:
-            raise answer
-        self.sent += run
-        self.calls.append(len(run))
+@contextmanager
+def fake_socket(calls: Calls, *, gso: bool = True) -> Iterator[UdpSocket]:
+    """A UdpSocket with these system calls; of the real socket behind it only options are asked."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    udp = UdpSocket(sock, "udp fake", gso=gso, receive=calls.receive, send=calls.send)
+    try:
+        yield udp
+    finally:
+        udp.close()

@@ -1,166 +1,48 @@
-"""A UDP socket as an endpoint: batches, and faults that cost one datagram and a count."""
+"""A UDP socket as an endpoint: batches, trains, and a peer that comes and goes."""
 
 from __future__ import annotations
 
-import errno
+import asyncio
 import os
+import select
 import socket
 import sys
 
 import pytest
 
-from aiotun import DeviceClosed, DeviceError, DeviceGone, Event, EventKind, WouldBlock
-from aiotun.channel import UdpChannel, open_udp, open_udp_pair
+from aiotun import DeviceClosed, Event, EventKind, PacketError, PacketTooBig, WouldBlock
+from aiotun.channel import UdpChannel, UdpPort, open_udp, open_udp_pair
+from aiotun.endpoint import Report
+from aiotun.testing.expect import parked, turns
 
-from .fake_socket import BLOCK, FakeSocket, refuse
+from .fake_socket import Calls, fake_socket
+from .reported import reported
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux counts what a socket buffer has no room for")
 
 
-def dropped(fake_port: object) -> dict[str, int]:
-    counters = fake_port.counters()  # type: ignore[attr-defined]
-    return dict(counters.dropped)
-
-
-# --- reading --------------------------------------------------------------------------------------
-
-
-def test_read_many_drains_up_to_the_limit() -> None:
-    """read_many() takes as many datagrams as it may, and leaves the others in the socket."""
-    port = FakeSocket(recv=[b"1", b"2", b"3"]).port()
-    assert [port.read_many(2), port.read_many(2), port.read_many(2)] == [[b"1", b"2"], [b"3"], []]
-
-
-def test_an_empty_datagram_is_no_end() -> None:
-    """A datagram of 0 bytes is dropped, counted, and hides none behind it (G7)."""
-    port = FakeSocket(recv=[b"1", b"", b"2"]).port()
-    assert (port.read_many(64), dropped(port)) == ([b"1", b"2"], {"empty": 1})
-
-
-@pytest.mark.parametrize("code", [errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.EMSGSIZE])
-def test_a_report_about_an_earlier_datagram_is_counted(code: int) -> None:
-    """What the network reports about datagrams sent ends no batch (G1)."""
-    port = FakeSocket(recv=[b"1", refuse(code), b"2"]).port()
-    assert (port.read_many(64), dropped(port)) == ([b"1", b"2"], {"reported_lost": 1})
-
-
-def test_reports_without_end_do_not_hold_the_loop() -> None:
-    """A socket that only ever reports is tried no more than limit times."""
-    fake = FakeSocket(recv=[refuse(errno.ECONNREFUSED)] * 100)
-    fake.port().read_many(64)
-    assert len(fake.recv_answers) == 36
-
-
-def test_an_error_comes_after_what_was_read() -> None:
-    """An error that is the socket's own is raised, and loses nothing read before it."""
-    port = FakeSocket(recv=[b"1", refuse(errno.EBADF), refuse(errno.EBADF)]).port()
-    assert port.read_many(64) == [b"1"]
-    with pytest.raises(DeviceGone, match="udp fake: cannot receive: Bad file descriptor"):
-        port.read_many(64)
+# --- the port -------------------------------------------------------------------------------------
 
 
 @linux
-def test_socket_overflow_is_a_drop_with_a_reason() -> None:
-    """What the kernel had no room for is receive_buffer_full, also when its 32-bit counter wraps (G11)."""
-    fake = FakeSocket()
-    port = fake.port()
-    fake.drops = 2**32 - 1
-    port.counters()
-    fake.drops = 4
-    assert dropped(port) == {"receive_buffer_full": 2**32 + 4}
+def test_read_many_takes_no_more_than_the_limit() -> None:
+    """What a train has beyond the limit waits in the port, in order, and is no part of what is drained."""
+    calls = Calls(receive=[[b"%d" % number for number in range(5)], [b"5", b"6"]])
+    with fake_socket(calls) as udp:
+        port = UdpPort(udp)
+        assert (port.read_many(2), port.more) == ([b"0", b"1"], True)
+        assert (port.read_many(1), port.more, port.ahead) == ([b"2"], True, 2)
+        assert (port.read_many(4), port.more) == ([b"3", b"4", b"5", b"6"], False)
+    assert calls.limits == [2, 2]
 
 
-# --- writing --------------------------------------------------------------------------------------
-
-
+@linux
 def test_write_many_says_how_many_fit() -> None:
     """A socket without room ends the batch, and the count says where."""
-    fake = FakeSocket(send=[None, None, BLOCK])
-    assert fake.port().write_many([b"1", b"2", b"3"]) == 2
-
-
-def test_refused_is_tried_again() -> None:
-    """A send that fails for an earlier datagram's fate is repeated once, and goes out (G1)."""
-    fake = FakeSocket(send=[refuse(errno.ECONNREFUSED)])
-    port = fake.port()
-    assert (port.write_many([b"1", b"2"]), fake.sent, dropped(port)) == (2, [b"1", b"2"], {"reported_lost": 1})
-
-
-def test_refused_twice_is_dropped() -> None:
-    """The second refusal costs the packet, and only that one."""
-    fake = FakeSocket(send=[refuse(errno.ECONNREFUSED)] * 2)
-    port = fake.port()
-    assert (port.write_many([b"1", b"2"]), fake.sent) == (2, [b"2"])
-    assert dropped(port) == {"reported_lost": 1, "refused": 1}
-
-
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        (errno.EMSGSIZE, "message_too_big"),
-        (errno.ENETUNREACH, "unreachable"),
-        (errno.EHOSTUNREACH, "unreachable"),
-        (errno.EPERM, "not_permitted"),
-        (errno.EACCES, "not_permitted"),
-        (errno.ENOBUFS, "no_memory"),
-    ],
-)
-def test_a_packet_that_cannot_go_is_dropped(code: int, reason: str) -> None:
-    """It is counted under its reason, and the packets around it go out (G3, G4, G5)."""
-    fake = FakeSocket(send=[None, refuse(code)])
-    port = fake.port()
-    assert (port.write_many([b"1", b"2", b"3"]), fake.sent, dropped(port)) == (3, [b"1", b"3"], {reason: 1})
-
-
-def test_too_big_tells_the_path_mtu() -> None:
-    """EMSGSIZE publishes what the path carries: its mtu less 28 bytes of headers (G3)."""
-    port = FakeSocket(send=[refuse(errno.EMSGSIZE)]).port()
-    events: list[Event] = []
-    port.watch(events.append)
-    port.write_many([b"1"])
-    assert events == [Event(EventKind.MTU, 1472)]
-
-
-def test_an_error_of_the_socket_is_raised() -> None:
-    """What is wrong with the endpoint itself goes to the caller, who learns what was sent (G6)."""
-    port = FakeSocket(send=[None, refuse(errno.EINVAL)]).port()
-    with pytest.raises(DeviceError, match="udp fake: cannot send: Invalid argument") as caught:
-        port.write_many([b"1", b"2"])
-    assert caught.value.sent == 1
-
-
-# --- segments -------------------------------------------------------------------------------------
-
-
-def test_a_run_of_one_size_is_one_call() -> None:
-    """Packets of one size, and a shorter one after them, share a system call."""
-    fake = FakeSocket(segments=True)
-    fake.port().write_many([b"aa", b"bb", b"c", b"dd", b"eee", b"fff", b""])
-    assert fake.calls == [3, 1, 2, 1]
-
-
-def test_a_run_is_no_longer_than_a_datagram_may_be() -> None:
-    """A run stays below 65507 bytes, and below 65 packets."""
-    fake = FakeSocket(segments=True)
-    fake.port().write_many([bytes(30000)] * 3 + [b"1"] * 65)
-    assert fake.calls == [2, 2, 64]
-
-
-def test_a_run_that_is_refused_goes_one_by_one() -> None:
-    """Where the kernel takes no segments of a size, none is lost, and none is tried again."""
-    fake = FakeSocket(segments=True, send=[refuse(errno.EINVAL)])
-    port = fake.port()
-    assert port.write_many([b"aa"] * 3) + port.write_many([b"bb"] * 3) == 6
-    assert (fake.calls, dropped(port)) == ([1] * 6, {})
-
-
-def test_an_unreachable_peer_costs_the_run() -> None:
-    """Without a route every packet of the run is counted, and runs go on once there is one (G4)."""
-    fake = FakeSocket(segments=True, send=[refuse(errno.ENETUNREACH)])
-    port = fake.port()
-    port.write_many([b"aa"] * 3)
-    port.write_many([b"bb"] * 3)
-    assert (fake.calls, dropped(port)) == ([3], {"unreachable": 3})
+    with fake_socket(Calls(send=[None, None, 11]), gso=False) as udp:
+        port = UdpPort(udp)
+        calls = [port.write_many(batch) for batch in ([b"1"], [b"2"], [b"3"], [])]
+    assert calls == [1, 1, 0, 0]
 
 
 # --- real sockets ---------------------------------------------------------------------------------
@@ -197,14 +79,15 @@ async def test_every_datagram_is_received_or_counted() -> None:
 
 
 async def test_a_datagram_too_long_is_dropped_alone() -> None:
-    """65508 bytes fit no datagram: dropped and counted, and the next one arrives (G3)."""
+    """65508 bytes fit no datagram: refused, or dropped and counted, and the next one arrives (G3)."""
     one, other = await open_udp_pair()
     async with one, other:
-        await one.send_many([bytes(65508), b"next"])
+        with pytest.raises(PacketTooBig, match="packet is 65508 bytes, mtu is 65507"):
+            await one.send(bytes(65508))
+        await one.send_many([bytes(65508), b"next"], drop=True)
         assert await other.recv() == b"next"
         statistics = one.statistics()
-        assert statistics.interface is not None
-        assert (statistics.interface.ipackets, statistics.interface.dropped) == (1, {"message_too_big": 1})
+        assert (statistics.sent_packets, statistics.dropped) == (1, {"too_big": 1})
 
 
 async def test_a_peer_that_left_ends_nothing() -> None:
@@ -215,6 +98,8 @@ async def test_a_peer_that_left_ends_nothing() -> None:
         await other.aclose()
         for packet in (b"lost", b"lost", b"lost"):
             await one.send(packet)
+            if sys.platform == "linux":
+                reported(one.fileno())
         statistics = one.statistics()
         assert statistics.interface is not None
         assert (statistics.sent_packets, statistics.interface.dropped) == (3, {"reported_lost": 2})
@@ -231,6 +116,110 @@ async def test_a_closed_channel_ends_its_iteration() -> None:
     assert [packet async for packet in one] == []
     with pytest.raises(DeviceClosed):
         await one.send(b"1")
+
+
+@linux
+async def test_a_train_is_received_in_parts() -> None:
+    """With gro what came in one piece is taken in batches of any size, nothing waits unseen, and all of it arrives."""
+    one, other = await open_udp_pair(gro=True)
+    async with one, other:
+        batch = [bytes([number]) * 20 for number in range(60)]
+        await one.send_many(batch)
+        first = await other.recv_many(7)
+        await other.readable()
+        assert first + [other.recv_nowait()] + await other.recv_many(1000) == batch
+
+
+@linux
+async def test_a_detached_socket_has_no_trains() -> None:
+    """Who takes the descriptor receives datagrams, not trains, and what was read ahead stays with the channel (D16)."""
+    one, other = await open_udp_pair(gro=True)
+    async with one:
+        batch = [bytes([number]) * 20 for number in range(8)]
+        await one.send_many(batch)
+        assert await other.recv_many(3) == batch[:3]
+        with socket.socket(fileno=other.detach_fd()) as sock:
+            await one.send_many([b"abcd"] * 2)
+            assert [sock.recv(100), sock.recv(100)] == [b"abcd"] * 2
+        assert other.recv_many_nowait(64) == batch[3:]
+        with pytest.raises(DeviceClosed):
+            other.recv_nowait()
+
+
+@linux
+async def test_a_closed_port_is_an_event() -> None:
+    """That nobody listens is told on events(), with who says so, and ends nothing (G1)."""
+    one, other = await open_udp_pair()
+    async with one:
+        peer = one.peer_address
+        await other.aclose()
+        events = one.events()
+        await one.send(b"1")
+        reported(one.fileno())
+        with pytest.raises(WouldBlock):
+            one.recv_nowait()
+        assert await anext(events) == Event(EventKind.REPORTED, Report(peer, 111, "127.0.0.1"))
+
+
+@linux
+async def test_an_error_that_somebody_else_took_does_not_spin() -> None:
+    """What is left in the error queue without its errno is taken by the receiver that it wakes, who waits on."""
+    one, other = await open_udp_pair()
+    async with one:
+        await other.aclose()
+        events = one.events()
+        task = await parked(one.recv())
+        with socket.socket(fileno=os.dup(one.fileno())) as sock:
+            sock.send(b"1")
+            reported(sock.fileno())
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        assert (await anext(events)).kind is EventKind.REPORTED
+        with socket.socket(fileno=os.dup(one.fileno())) as sock:
+            assert select.select([sock], [], [], 0) == ([], [], [])
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@linux
+@pytest.mark.parametrize("first", ["send", "recv"])
+async def test_a_receiver_goes_on_after_a_report(first: str) -> None:
+    """Whoever takes a report, the receiver that waits is not left unwatched: uvloop stops polling at an error."""
+    one, other = await open_udp_pair()
+    async with one:
+        here, there = (sock_name(channel) for channel in (one, other))
+        task = await parked(one.recv())
+        await other.aclose()
+        await one.send(b"1")
+        if first == "send":
+            await one.send(b"2")
+        else:
+            await turns()
+        async with open_udp(there, here) as again:
+            await again.send(b"3")
+            assert await task == b"3"
+
+
+@pytest.mark.parametrize(("packet", "error"), [(b"", PacketError), ("text", TypeError), (bytearray(4), TypeError)])
+async def test_what_is_no_packet_is_refused(packet: bytes, error: type[Exception]) -> None:
+    """An empty packet, and what is not bytes, is refused before anything of its batch is sent (G7)."""
+    one, other = await open_udp_pair()
+    async with one, other:
+        with pytest.raises(error, match=one.name):
+            await one.send_many([b"1", packet])
+        assert one.statistics().sent_packets == 0
+
+
+async def test_a_channel_knows_its_peer_and_path() -> None:
+    """A channel says who its peer is, and the longest datagram that goes there in one piece."""
+    one, other = await open_udp_pair()
+    async with other:
+        async with one:
+            assert (one.local_address, one.peer_address) == (sock_name(one), sock_name(other))
+            if sys.platform == "linux":
+                assert one.path_mtu == 65507
+        for gone in ("local_address", "peer_address", "path_mtu", "gso", "gro"):
+            with pytest.raises(DeviceClosed):
+                getattr(one, gone)
 
 
 def sock_name(channel: UdpChannel) -> tuple[str, int]:

@@ -8,8 +8,8 @@ import socket
 import pytest
 
 from aiotun import DeviceBusy, DeviceError
-from aiotun.channel import open_udp, open_udp_pair
-from aiotun.channel.udp_opening import BUFFER
+from aiotun.channel import open_udp, open_udp_pair, serve_udp
+from aiotun.channel.udp_address import address_text
 
 
 async def test_open_udp_connects_to_its_peer() -> None:
@@ -58,11 +58,55 @@ async def test_addresses_of_two_families() -> None:
         await open_udp(("127.0.0.1", 0), ("::1", 9))
 
 
-async def test_the_buffers_are_generous() -> None:
-    """The socket asked for 4 MiB each way, and has what the system grants."""
-    one, other = await open_udp_pair()
-    async with one, other:
-        with socket.socket(fileno=one.fileno()) as sock:
-            granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-            sock.detach()
-        assert 65536 < granted <= 2 * BUFFER
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+async def test_a_server_is_at_its_address(host: str) -> None:
+    """A server says where it receives, the port it was given included."""
+    async with serve_udp((host, 0)) as server:
+        assert (server.address[0] == host, server.address[1] > 0) == (host != "localhost", True)
+        assert server.name == f"udp {address_text(server.address)}"
+
+
+async def test_a_server_of_both_families() -> None:
+    """On ``::`` both families arrive, and each looks as it does on a socket of its own."""
+    async with (
+        serve_udp(("::", 0)) as server,
+        open_udp(None, ("127.0.0.1", server.address[1])) as four,
+        open_udp(None, ("::1", server.address[1])) as six,
+    ):
+        await four.send(b"4")
+        await six.send(b"6")
+        found = [await server.accept(), await server.accept()]
+        assert {peer.address[0]: peer.mtu for peer in found} == {"127.0.0.1": 65507, "::1": 65527}
+        for peer in found:
+            await peer.send(b"to " + peer.address[0].encode())
+        assert [await four.recv(), await six.recv()] == [b"to 127.0.0.1", b"to ::1"]
+
+
+async def test_a_server_of_one_family() -> None:
+    """Without dual_stack ``::`` is IPv6 alone: the port is IPv4's to bind."""
+    async with serve_udp(("::", 0), dual_stack=False) as six, serve_udp(("0.0.0.0", six.address[1])) as four:
+        assert (six.address[0], four.address[0]) == ("::", "0.0.0.0")
+
+
+async def test_a_servers_port_that_is_taken() -> None:
+    """The port's other owner is a DeviceBusy, with the address in the text."""
+    async with serve_udp(("127.0.0.1", 0)) as server:
+        with pytest.raises(DeviceBusy, match=r"udp: cannot open a server at 127\.0\.0\.1:\d+: "):
+            await serve_udp(server.address)
+
+
+async def test_no_room_for_anybody() -> None:
+    """A server has room for at least one datagram of nobody known."""
+    with pytest.raises(ValueError, match="udp: there is room for at least 1 datagram of nobody known, not 0"):
+        await serve_udp(("127.0.0.1", 0), unknown_limit=0)
+
+
+async def test_a_low_port_without_the_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that is not allowed is a PermissionError with what it takes."""
+
+    def bind(sock: socket.socket, address: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    with pytest.raises(PermissionError, match="below 1024 takes CAP_NET_BIND_SERVICE"):
+        await serve_udp(("127.0.0.1", 53))

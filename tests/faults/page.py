@@ -33,6 +33,7 @@ LETTERS = {
     "A": "Reading and writing a device",
     "B": "The life of an interface",
     "E": "Cancelling, closing, and event loops",
+    "G": "The transport of a VPN",
     "I": "Privileges",
     "J": "Running out of something",
 }

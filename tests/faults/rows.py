@@ -1,5 +1,5 @@
 """
-The table of the fault catalogue, rows A, B, E, I and J: which tests show what becomes of a fault.
+The table of the fault catalogue, rows A, B, E, G, I and J: which tests show what becomes of a fault.
 
 A test is ``file::name``; a file in ``aiotun/testing`` is of the conformance suite, which is run over every kind of
 endpoint. A row that no test can show has the reason instead, in words.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 __all__ = ["LETTERS", "ROWS"]
 
-LETTERS = {"A": 18, "B": 23, "E": 17, "I": 9, "J": 9}
+LETTERS = {"A": 18, "B": 23, "E": 17, "G": 12, "I": 9, "J": 9}
 """How many rows each letter has."""
 
 TRUTH = "tests/kernel/test_truth_table.py"
@@ -17,6 +17,7 @@ A = "tests/faults/test_a_device.py"
 B = "tests/faults/test_b_lifecycle.py"
 FORKS = "tests/faults/test_e_forks.py"
 E = "tests/faults/test_e_races.py"
+G = "tests/faults/test_g_transport.py"
 I = "tests/faults/test_i_privilege.py"  # noqa: E741
 J = "tests/faults/test_j_exhaustion.py"
 LIFECYCLE = "tests/kernel/test_lifecycle.py"
@@ -30,6 +31,9 @@ KINDS = "tests/endpoint/test_kinds.py"
 SENDING = "tests/endpoint/test_sending.py"
 RECEIVING = "tests/endpoint/test_receiving.py"
 ENDPOINT = "tests/endpoint/test_endpoint.py"
+UDP_SOCKET = "tests/channel/test_udp_socket.py"
+UDP_PEER = "tests/channel/test_udp_peer.py"
+UDP_OPTIONS = "tests/channel/test_udp_options.py"
 SUITE = "aiotun/testing"
 
 ROWS: dict[str, list[str] | str] = {
@@ -317,6 +321,48 @@ ROWS: dict[str, list[str] | str] = {
         f"{E}::test_E17_a_sender_of_a_million_packets_lets_others_run",
         f"{SUITE}/receiving.py::a_flood_lets_others_run",
         f"{SUITE}/sending.py::refusals_let_others_run",
+    ],
+    # --- the transport of a VPN ------------------------------------------------------------------
+    "G1": [
+        f"{G}::test_G1_a_closed_port_is_reported_and_ends_nothing",
+        f"{UDP_SOCKET}::test_refused_is_tried_again",
+        f"{UDP_SOCKET}::test_refused_twice_is_dropped",
+    ],
+    "G2": [f"{G}::test_G2_a_server_hears_whom_it_is_about"],
+    "G3": [
+        f"{G}::test_G3_a_datagram_too_long_for_the_path_is_an_event",
+        f"{G}::test_G3_a_train_too_long_for_the_path_goes_in_pieces",
+        f"{G}::test_G3_without_discovery_it_is_cut_up",
+    ],
+    "G4": [
+        f"{G}::test_G4_without_a_route_datagrams_are_counted",
+        f"{G}::test_G4_a_router_that_has_no_route_is_heard",
+    ],
+    "G5": [
+        f"{G}::test_G5_what_an_administrator_forbids_is_counted",
+        f"{G}::test_G5_a_broadcast_is_counted",
+        f"{UDP_SOCKET}::test_a_datagram_that_cannot_go_is_dropped",
+    ],
+    "G6": [f"{G}::test_G6_what_cannot_be_is_the_callers_to_know"],
+    "G7": [f"{G}::test_G7_an_empty_datagram_is_no_end"],
+    "G8": "a channel carries datagrams as they come, late, twice or damaged; what a VPN makes of them is above it.",
+    "G9": [
+        f"{G}::test_G9_a_source_that_is_removed_is_forgotten",
+        f"{G}::test_G9_an_interface_that_goes_down_costs_datagrams",
+        f"{G}::test_G9_a_peer_that_roams_is_followed",
+    ],
+    "G10": [
+        f"{G}::test_G10_a_forged_source_moves_nobody",
+        f"{UDP_PEER}::test_roaming_is_the_applications_word",
+        f"{UDP_PEER}::test_a_source_is_learned_once",
+    ],
+    "G11": [
+        f"{G}::test_G11_what_the_buffer_has_no_room_for_is_counted",
+        f"{G}::test_G11_trains_are_counted_at_least",
+    ],
+    "G12": [
+        f"{UDP_OPTIONS}::test_a_mark_without_the_right",
+        f"{UDP_OPTIONS}::test_buffers_without_the_right",
     ],
     # --- rights -----------------------------------------------------------------------------------
     "I1": [f"{OPENING}::test_a_missing_driver_names_the_remedy"],

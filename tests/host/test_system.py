@@ -45,6 +45,7 @@ class Terms:
     owner_group: int | None = None
     napi: bool = False
     napi_frags: bool = False
+    offload: frozenset[str] = frozenset()
 
 
 DEFAULT = Settings()

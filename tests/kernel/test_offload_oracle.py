@@ -64,15 +64,15 @@ def survives(rig: Kernel, packet: bytes) -> bool:
 
 
 def test_a_tcp_checksum_of_zero(judge: tuple[Kernel, bool]) -> None:
-    """Where a lone TCP checksum computes to 0 the kernel writes the other zero, 0xffff; all else is the same."""
+    """Where a lone TCP checksum computes to 0 both write the other zero, 0xffff."""
     rig, ethernet = judge
     link = p.link_header(4, 14 if ethernet else 0)
     start = p.tcp(4, b"\0\0", ip={"ttl": 9})
     packet = p.super_packet(p.tcp(4, start[36:38], ip={"ttl": 9}), 0, link=link, gso_type=0)
     at = len(link) + 36
     (theirs,), ours = rig.forward(packet), complete(packet)
-    assert (theirs[at : at + 2], ours[at : at + 2]) == (b"\xff\xff", b"\0\0")
-    assert theirs[len(link) + 12 : at] + theirs[at + 2 :] == ours[len(link) + 12 : at] + ours[at + 2 :]
+    assert theirs[at : at + 2] == b"\xff\xff"
+    assert theirs[len(link) + 12 :] == ours[len(link) + 12 :]
 
 
 def test_a_fixed_identification_counts_up_in_the_kernel(judge: tuple[Kernel, bool]) -> None:

@@ -1,4 +1,4 @@
-"""The offload of a device: what the kernel grants, what the environment allows, and how it is switched."""
+"""The offload of a device: what the kernel grants, and how it is switched."""
 
 from __future__ import annotations
 
@@ -9,50 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from aiotun.endpoint.offload import ENVIRONMENT
 from aiotun.linux import offload as module
 from aiotun.linux.constants import IFF_VNET_HDR
-from aiotun.linux.offload import ENVIRONMENT, Offloading, allowed_features, own_header
+from aiotun.linux.offload import Offloading, own_header
 from aiotun.linux.terms import Terms
 from aiotun.linux.tunfile import TunFile, adopt_device, open_device
 
 ALL = frozenset(("tso", "uso", "tcp_gro", "udp_gro"))
 TSO = {"TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6"}
 USO = {"TUN_F_CSUM", "TUN_F_USO4", "TUN_F_USO6"}
-
-
-# --- the environment ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "allowed"),
-    [
-        (None, ALL),
-        ("1", ALL),
-        ("0", set()),
-        ("", set()),
-        ("tso", {"tso"}),
-        ("tso, tcp_gro", {"tso", "tcp_gro"}),
-        ("-uso", ALL - {"uso"}),
-        ("-uso,-udp_gro", {"tso", "tcp_gro"}),
-        ("tso,-tso", set()),
-        ("1,-tso", ALL - {"tso"}),
-    ],
-)
-def test_the_environment_narrows(text: str | None, allowed: set[str]) -> None:
-    """AIOTUN_OFFLOAD names what may be used, or with a minus what may not."""
-    environment = {} if text is None else {ENVIRONMENT: text}
-    assert allowed_features(ALL, environment)[0] == allowed
-
-
-def test_the_environment_adds_nothing() -> None:
-    """What a program did not ask for the environment does not switch on."""
-    assert allowed_features({"tso"}, {ENVIRONMENT: "tso,uso"})[0] == {"tso"}
-
-
-def test_the_environment_names_something_else() -> None:
-    """A feature there is not is an error that names those there are."""
-    with pytest.raises(ValueError, match="AIOTUN_OFFLOAD names lro; the features are tcp_gro, tso, udp_gro, uso"):
-        allowed_features(ALL, {ENVIRONMENT: "lro"})
 
 
 # --- the kernel -----------------------------------------------------------------------------------
