@@ -180,7 +180,7 @@ def test_a_train_is_taken_whole(form: Form, ends: tuple[socket.socket, socket.so
 
 
 @both(recv_datagrams)
-def test_the_train_is_found_behind_other_messages(form: Form) -> None:
+def test_X8_the_train_is_found_behind_other_messages(form: Form) -> None:
     """Control messages are read in any order: a train is parted where UDP_GRO is not the first (X8)."""
     with bound(host="0.0.0.0") as server, bound() as sender:
         server.setsockopt(socket.IPPROTO_IP, 8, 1)
@@ -192,7 +192,7 @@ def test_the_train_is_found_behind_other_messages(form: Form) -> None:
 
 
 @both(recv_datagrams)
-def test_a_message_has_its_own_control(form: Form) -> None:
+def test_X9_a_message_has_its_own_control(form: Form) -> None:
     """What one message said is not said of the next: a datagram behind a train is one datagram (X9)."""
     with bound() as server, bound() as sender:
         server.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
@@ -203,7 +203,7 @@ def test_a_message_has_its_own_control(form: Form) -> None:
 
 
 @both(recv_datagrams)
-def test_a_datagram_that_is_cut_off_is_dropped(form: Form, ends: tuple[socket.socket, socket.socket]) -> None:
+def test_D15_a_datagram_that_is_cut_off_is_dropped(form: Form, ends: tuple[socket.socket, socket.socket]) -> None:
     """Of a datagram longer than there is room for nothing is kept, and it is counted (D15)."""
     for datagram in (b"1234", b"12345", b"12"):
         ends[0].send(datagram)
@@ -211,7 +211,7 @@ def test_a_datagram_that_is_cut_off_is_dropped(form: Form, ends: tuple[socket.so
 
 
 @both(recv_datagrams)
-def test_a_train_without_its_control_is_dropped(form: Form, ends: tuple[socket.socket, socket.socket]) -> None:
+def test_D15_a_train_without_its_control_is_dropped(form: Form, ends: tuple[socket.socket, socket.socket]) -> None:
     """Where the control messages are cut off, so may be the datagrams' size: nothing is guessed (D15)."""
     one, other = ends
     for option in CROWD:

@@ -185,7 +185,7 @@ def test_J6_a_look_up_costs_the_same_among_thousands() -> None:
         four, six = routes.lookup(f"10.{high}.7.7"), routes.lookup(f"fd00:{high:x}:7::7")
         assert four is not None and four.prefix == IPv4Network(f"10.{high}.7.0/24")
         assert six is not None and six.prefix == IPv6Network(f"fd00:{high:x}:7::/48")
-    assert {size: len(lengths) for size, lengths in routes._walks.items()} == {4: 2, 16: 1}
+    assert {size: len(lengths) for size, lengths in routes._table._walks.items()} == {4: 2, 16: 1}
 
 
 def _work(count: int) -> int:

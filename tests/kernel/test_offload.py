@@ -106,7 +106,7 @@ def _summed(packet: SuperPacket) -> SuperPacket:
 async def test_what_is_asked_for_is_on(offload: Any, on: set[str]) -> None:
     """``offload`` is all, none, or what it names."""
     async with opened(offload=offload) as tun:
-        assert (tun.offload, tun.superpackets) == (on, bool(on))
+        assert (set(tun.offload), tun.superpackets) == (on, bool(on))
 
 
 @pytest.mark.parametrize("offload", ["lro", ["tso", "lro"], [1]])
@@ -145,7 +145,7 @@ async def test_queues_share_it() -> None:
     """Every queue of a device has its offload, and its switches."""
     async with aiotun.open_tun("off%d", queues=2, offload=True) as queues:
         first, second = queues
-        assert (first.offload, second.offload) == (ALL, ALL)
+        assert (set(first.offload), set(second.offload)) == (ALL, ALL)
         second.device.offload = ["tso"]
         assert first.offload == {"tso"}
 
@@ -168,7 +168,7 @@ async def test_an_adopted_device_has_it() -> None:
     async with Tun.from_fd(fd) as adopted:
         payload = send_train()
         (packet,) = await receive(adopted, 4500, superpackets=True)
-        assert (adopted.offload, packet[28:]) == (ALL, payload)
+        assert (set(adopted.offload), packet[28:]) == (ALL, payload)
 
 
 async def test_a_brokers_device_has_it() -> None:
@@ -182,7 +182,7 @@ async def test_a_brokers_device_without_it() -> None:
     """A broker's device has none where none was asked for."""
     with running_broker() as path:
         async with aiotun.BrokerHost(path) as host, host.open_tun("off%d") as tun:
-            assert (tun.offload, tun.superpackets) == (set(), False)
+            assert not tun.offload and not tun.superpackets
 
 
 async def test_X18_closing_while_the_interface_changes() -> None:

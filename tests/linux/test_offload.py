@@ -10,15 +10,14 @@ from collections.abc import Iterator
 import pytest
 
 from aiotun.endpoint.offload import ENVIRONMENT
-from aiotun.linux import offload as module
-from aiotun.linux.constants import IFF_VNET_HDR
-from aiotun.linux.offload import Offloading, own_header
+from aiotun.linux.constants import IFF_VNET_HDR, INT, TUNSETOFFLOAD, TUNSETVNETHDRSZ
+from aiotun.linux.offload import Offloading, own_header, shared_header
 from aiotun.linux.terms import Terms
 from aiotun.linux.tunfile import TunFile, adopt_device, open_device
 
 ALL = frozenset(("tso", "uso", "tcp_gro", "udp_gro"))
-TSO = {"TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6"}
-USO = {"TUN_F_CSUM", "TUN_F_USO4", "TUN_F_USO6"}
+TSO = frozenset(("TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6"))
+USO = frozenset(("TUN_F_CSUM", "TUN_F_USO4", "TUN_F_USO6"))
 
 
 # --- the kernel -----------------------------------------------------------------------------------
@@ -39,7 +38,8 @@ def offloading(file: TunFile) -> Offloading:
 @pytest.mark.kernel
 def test_all_is_granted(file: TunFile) -> None:
     """This kernel grants all there is: TCP and UDP both ways."""
-    assert (offloading(file).features, offloading(file).flags, offloading(file).off) == (ALL, TSO | USO, {})
+    assert (offloading(file).features, offloading(file).flags) == (ALL, TSO | USO)
+    assert not offloading(file).off
 
 
 @pytest.mark.kernel
@@ -50,7 +50,7 @@ def test_all_is_granted(file: TunFile) -> None:
 def test_it_is_switched(file: TunFile, wanted: set[str], flags: set[str]) -> None:
     """What is wanted is what is on, and back again."""
     offloading(file).switch(file.fd, frozenset(wanted))
-    assert (offloading(file).features, offloading(file).flags) == (wanted, flags)
+    assert (set(offloading(file).features), set(offloading(file).flags)) == (wanted, flags)
     offloading(file).switch(file.fd, ALL)
     assert offloading(file).features == ALL
 
@@ -60,7 +60,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *masks: int) -> list[int]:
     asked: list[int] = []
 
     def ioctl(fd: int, request: int, argument: object) -> int:
-        if request == module.TUNSETOFFLOAD and isinstance(argument, int):
+        if request == TUNSETOFFLOAD and isinstance(argument, int):
             asked.append(argument)
             if any(argument & mask for mask in masks):
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -113,7 +113,7 @@ def test_what_is_refused_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     offload = Offloading(10)
     offload.switch(0, ALL)
     offload.refuse(5, "why")
-    assert (offload.features, offload.cut, offload.off) == (ALL - {"udp_gro"}, {5}, {"udp_gro": "why"})
+    assert (offload.features, set(offload.cut), dict(offload.off)) == (ALL - {"udp_gro"}, {5}, {"udp_gro": "why"})
     offload.switch(0, ALL)
     assert (offload.features, offload.off) == (ALL, {})
 
@@ -125,7 +125,7 @@ def test_what_is_refused_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_adopted_device_keeps_its_header() -> None:
     """The header's size, on which other queues may count, is asked and not set."""
     opened = open_device("tun", "off%d", terms=Terms(offload=ALL))
-    fcntl.ioctl(opened.fd, module.TUNSETVNETHDRSZ, module.INT.pack(12))
+    fcntl.ioctl(opened.fd, TUNSETVNETHDRSZ, INT.pack(12))
     adopted = adopt_device(opened.detach(), "tun")
     try:
         assert (offloading(adopted).header, offloading(adopted).features) == (12, ALL)
@@ -138,9 +138,9 @@ def test_an_earlier_holders_header() -> None:
     """A device opened by name gets the header of 10 bytes, whatever an earlier holder left."""
     opened = open_device("tun", "off%d", terms=Terms(offload=ALL))
     try:
-        fcntl.ioctl(opened.fd, module.TUNSETVNETHDRSZ, module.INT.pack(12))
+        fcntl.ioctl(opened.fd, TUNSETVNETHDRSZ, INT.pack(12))
         assert own_header(opened.fd) == 10
-        assert module.shared_header(opened.fd) == 10
+        assert shared_header(opened.fd) == 10
     finally:
         opened.close()
 

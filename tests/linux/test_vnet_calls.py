@@ -186,7 +186,8 @@ def test_no_room(form: WriteVnet, ends: tuple[int, int]) -> None:
 @pytest.mark.parametrize("number", [-1, 1 << 16, 1 << 80])
 def test_a_field_without_room(form: WriteVnet, ends: tuple[int, int], field: str, number: int) -> None:
     """A field that does not fit into the header is EINVAL, and what stands before is written."""
-    wrong = SuperPacket(b"wrong", **{field: number})
+    wrong = SuperPacket(b"wrong")
+    setattr(wrong, field, number)
     assert form(ends[0], [b"before", wrong, b"behind"], 10) == (1, errno.EINVAL)
     assert os.read(ends[1], SIZE) == bytes(10) + b"before"
 

@@ -1,8 +1,8 @@
 """
 What went wrong elsewhere: the offload bugs of wireguard-go, tailscale and Linux, and the edge cases, row by row.
 
-The rows are X1 to X22 and D1 to D18. A test carries the rows it is about in its name; those that are about devices and
-sockets, which this room has nothing to do with, are listed with the reason.
+The rows are X1 to X22 and D1 to D18. A test carries the rows it is about in its name; those of devices and
+sockets are in other rooms.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from . import packets as p
 
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 
-ROOMS = ("offload", "packet", "linux", "kernel", "channel")
+ROOMS = ("offload", "packet", "linux", "kernel", "channel", "faults")
 
 
 def rows_tested() -> set[str]:
