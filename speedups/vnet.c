@@ -51,25 +51,23 @@ static PyObject *make_packet(State *state, const unsigned char *header, unsigned
     return PyBytes_FromStringAndSize((const char *)packet, (Py_ssize_t)size);
 }
 
-/* Make packets of what lies in the arena; return how many became some, and in *error* why not the others. */
+/* Make packets of what lies in the arena; return up to which, and in *short_one* if one is shorter than its header. */
 static Py_ssize_t append_packets(State *state, PyObject *packets, unsigned char *arena, const size_t sizes[READS],
-                                 Py_ssize_t count, size_t header, int *error)
+                                 Py_ssize_t count, size_t header, int *short_one)
 {
-    for (Py_ssize_t i = 0; i < count; i++) {
+    for (Py_ssize_t i = 0; i < count; arena += sizes[i], i++) {
         PyObject *packet;
         if (sizes[i] < header) {
-            *error = EPROTO;
-            return i;
+            *short_one = 1;
+            continue;
         }
         packet = make_packet(state, arena, arena + header, sizes[i] - header);
         if (packet == NULL || PyList_Append(packets, packet) < 0) {
             Py_XDECREF(packet);
             PyErr_Clear();
-            *error = ENOMEM;
             return i;
         }
         Py_DECREF(packet);
-        arena += sizes[i];
     }
     return count;
 }
@@ -80,7 +78,7 @@ static PyObject *read_vnet(PyObject *module, PyObject *const *args, Py_ssize_t g
     Py_ssize_t limit, size, header, wanted, count, made, done = 0;
     size_t sizes[READS], room, left;
     unsigned char *arena, *at;
-    int fd, error = 0;
+    int fd, error = 0, short_one = 0;
     PyObject *packets;
 
     if (check_count("read_vnet", given, 4) < 0 || as_fd(args[0], &fd) < 0)
@@ -109,7 +107,7 @@ static PyObject *read_vnet(PyObject *module, PyObject *const *args, Py_ssize_t g
         Py_BEGIN_ALLOW_THREADS
         count = read_packets(fd, at, left, (size_t)size, wanted, sizes, &error);
         Py_END_ALLOW_THREADS
-        made = append_packets(state, packets, at, sizes, count, (size_t)header, &error);
+        made = append_packets(state, packets, at, sizes, count, (size_t)header, &short_one);
         done += made;
         if (made < count)
             break;
@@ -128,7 +126,11 @@ static PyObject *read_vnet(PyObject *module, PyObject *const *args, Py_ssize_t g
         }
     }
     give_arena_back(state, arena, room);
-    return Py_BuildValue("Nin", packets, error, count > made ? count - made : 0);
+    if (short_one)
+        error = EPROTO;
+    if (made < count)
+        error = ENOMEM;
+    return Py_BuildValue("Nin", packets, error, count - made);
 }
 
 /* --- write_vnet -------------------------------------------------------------------------------------------- */

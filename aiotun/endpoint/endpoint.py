@@ -8,6 +8,7 @@ import warnings
 from types import TracebackType
 from typing import Literal, Self
 
+from ..batch import nbytes
 from ..errors import DeviceError
 from .attachment import BATCH
 from .forking import ForkedPort, call_in_child
@@ -96,7 +97,11 @@ class Endpoint(Receiving, Sending):
         """
         self._check_here("give it away")
         closed = ClosedPort(self._port)  # while the descriptor can still be asked
+        left = self._port.read_left()
         fd = self._port.detach()
+        self._held[:0] = reversed(left)
+        self._taken_packets += len(left)
+        self._taken_bytes += nbytes(left)
         self._retire(closed)
         return fd
 
@@ -137,9 +142,11 @@ class Endpoint(Receiving, Sending):
         self._drop("closed", len(self._held))
         self._held.clear()
         with contextlib.suppress(DeviceError):
-            for _ in range(DISCARD):
-                batch = self._read_now(BATCH)
+            left = DISCARD * BATCH
+            while left > 0:
+                batch = self._read_now(BATCH, superpackets=True)
                 self._drop("closed", len(batch))
+                left -= max(1, len(batch))
                 if self._drained:
                     break
 

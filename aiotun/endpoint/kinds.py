@@ -109,7 +109,10 @@ class _Interface(Endpoint):
         if not self._port.superpackets:
             message = f"{self._port.name}: a super-packet is not taken here; send what offload.segment() makes of it"
             raise PacketError(message, reason="superpacket")
-        packet.check(ethernet=self.kind == "tap")
+        try:
+            packet.check(ethernet=self.kind == "tap")
+        except PacketError as error:
+            raise PacketError(f"{self._port.name}: {error}", reason=error.reason) from None
         link = link_header(packet) if self.kind == "tap" else 0
         self._check_size(packet.longest_segment - link, "segment of the super-packet")
 

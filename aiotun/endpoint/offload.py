@@ -27,6 +27,8 @@ def check_offload(given: bool | Iterable[str] | None) -> frozenset[str]:
     """
     if given is None or isinstance(given, bool):
         return OFFLOAD if given else frozenset()
+    if not isinstance(given, Iterable):
+        raise TypeError(f"offload is True, False, or names, not {given!r}")
     features = frozenset((given,) if isinstance(given, str) else given)
     unknown = sorted(map(repr, features - OFFLOAD))
     if unknown:

@@ -86,7 +86,7 @@ class Port(abc.ABC):
     offload: frozenset[str] = frozenset()
     """What is left to the application, or may be: see Device.offload."""
     more: bool = False
-    """Whether the last read stopped short of its limit although more may be queued."""
+    """Whether the last read did not empty the device; the descriptor may tell nothing of what is left."""
 
     @abc.abstractmethod
     def fileno(self) -> int:
@@ -104,6 +104,10 @@ class Port(abc.ABC):
     def read_whole(self, limit: int) -> list[bytes]:
         """Return what read_many() does, but super-packets in one piece, each as one packet."""
         return self.read_many(limit)
+
+    def read_left(self) -> list[bytes]:
+        """Return what was read from the device and not given away yet, as packets."""
+        return []
 
     @abc.abstractmethod
     def write_many(self, batch: Sequence[bytes]) -> int:

@@ -30,7 +30,8 @@ class Sending(Attachment):
         Send one packet.
 
         Waits while the device has no room; tun and tap devices always have, as the drivers' write does
-        not sleep. A cancelled send was either written once or not at all.
+        not sleep. A cancelled send was either written once or not at all; of a super-packet that had to be cut, a
+        front part may have been.
 
         Raises:
             DeviceClosed: If you closed the endpoint.
@@ -84,7 +85,7 @@ class Sending(Attachment):
                 continue
             self._burst += sent
             at += sent
-            if not sent:
+            if sent < len(chunk):
                 await self._wait_for_room()
 
     def send_nowait(self, packet: bytes) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, overload
 from weakref import WeakSet
 
-from ..endpoint import Endpoint, Opening, Queues, Tap, Tun, WhenDown, check_offload
+from ..endpoint import Endpoint, Opening, Queues, Tap, Tun, WhenDown, allowed_offload, check_offload
 from ..errors import DeviceClosed, DeviceError, device_error
 from .broker_messages import DEFAULT_PATH, LIMIT, Request, decode_answer
 from .closing import ClosedByBlock
@@ -182,9 +182,9 @@ class BrokerHost(ClosedByBlock):
         self._check_open()
         from ..linux.leased import Connection, adopt_leased
 
-        request = Request.make(kind, name, options, queues, netns)
+        offload, _ = allowed_offload(check_offload(options.get("offload")))
+        request = Request.make(kind, name, {**options, "offload": sorted(offload) or None}, queues, netns)
         request.settings()  # raises here what cannot be
-        offload = check_offload(options.get("offload"))
         sock = await self._connect()
         try:
             fds = await self._ask(sock, request)

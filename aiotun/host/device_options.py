@@ -58,6 +58,7 @@ def device_terms(given: KernelTapOptions | KernelTunOptions, queues: int | None)
     """
     from ..linux import Terms
 
+    offload = check_offload(given.get("offload"))
     if queues is not None and (not isinstance(queues, int) or queues < 1):
         raise ValueError(f"queues is 1 or more, not {queues!r}")
     return Terms(
@@ -65,7 +66,7 @@ def device_terms(given: KernelTapOptions | KernelTunOptions, queues: int | None)
         persistent=given.get("persistent", False),
         owner=_user(given.get("owner")),
         owner_group=_group(given.get("owner_group")),
-        offload=allowed_offload(check_offload(given.get("offload")))[0],
+        offload=offload if allowed_offload(offload)[0] else frozenset(),
         napi=given.get("napi", False),
         napi_frags=given.get("napi_frags", False),  # type: ignore[arg-type]
     )

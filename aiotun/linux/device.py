@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..endpoint import Device, check_offload
+from ..endpoint import OFFLOAD, Device, allowed_offload, check_offload
 from ..errors import DeviceClosed, DeviceError, DeviceGone, device_error
 from .address_filter import address_filter
 from .constants import (
@@ -148,10 +148,14 @@ class KernelDevice(Device):
     def offload(self, features: Iterable[str]) -> None:
         self._check_alive()
         offloading = self._file.offloading
+        wanted = check_offload(features)
         if offloading is None:
+            allowed, switch = allowed_offload(OFFLOAD)
+            if switch and not allowed:  # and it would have been opened with offload, for all we know
+                return
             raise DeviceError(f"{self._name}: was opened without offload", errno.EINVAL)
         try:
-            offloading.switch(self._file.fd, check_offload(features))
+            offloading.switch(self._file.fd, wanted)
         except OSError as error:
             raise self._refused(error, "switch its offload") from error
 

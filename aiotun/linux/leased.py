@@ -108,10 +108,12 @@ def adopt_leased(
         undo.callback(connection.abandon)
         left = list(fds)
         undo.callback(lambda: _close(left))
-        ports = []
+        ports: list[LeasedPort] = []
         while left:
             file = adopt_device(left[0], kind, offload)
             undo.callback(file.close)
+            if ports and file.offloading is not None:
+                file.offloading = ports[0]._file.offloading  # one device
             del left[0]
             ports.append((LeasedPort if file.offloading is None else LeasedOffloadPort)(file, connection))
         undo.pop_all()

@@ -15,12 +15,23 @@ __all__ = ["Offloading", "own_header", "shared_header"]
 HEADER = 10
 """Bytes of the vnet header: struct virtio_net_hdr, of which a longer one adds what a tun does not use."""
 
+LONGEST_HEADER = 522
+"""Bytes of the longest that is read and written: those there are have 10 to 24."""
+
 _MASK = {name: offload.mask for offload in OFFLOADS for name in offload.names}
 
 # In the order in which they are tried: USO was new in Linux 6.2, and a mask with one bit unknown is refused whole.
 _FLAGS = {
     "tso": ("TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6"),
     "uso": ("TUN_F_CSUM", "TUN_F_USO4", "TUN_F_USO6"),
+}
+
+# What ethtool calls them.
+_ACTIVE = {
+    "tx-checksum-ip-generic": "TUN_F_CSUM",
+    "tx-tcp-segmentation": "TUN_F_TSO4",
+    "tx-tcp6-segmentation": "TUN_F_TSO6",
+    "tx-udp-segmentation": "TUN_F_USO4 TUN_F_USO6",
 }
 
 # GSO types by the feature that lets them be written in one piece.
@@ -69,6 +80,12 @@ class Offloading:
         self.flags = frozenset(flags)
         self._set(granted)
 
+    def find(self, active: frozenset[str]) -> None:
+        """Note what is on already, by the names of ethtool; what is written in one piece is tried."""
+        on, _ = allowed_offload(_WRITTEN)
+        self.flags = frozenset(flag for name, flags in _ACTIVE.items() if name in active for flag in flags.split())
+        self._set(on | {feature for feature, flags in _FLAGS.items() if self.flags.issuperset(flags)})
+
     def refuse(self, gso_type: int, why: str) -> None:
         """Write no more super-packets of this kind in one piece."""
         for feature, types in _WRITTEN.items():
@@ -92,8 +109,10 @@ def shared_header(fd: int) -> int:
     """Return the size of a device's vnet header, which other queues of it in other processes may count on."""
     answer = bytearray(INT.size)
     fcntl.ioctl(fd, TUNGETVNETHDRSZ, answer)
-    _little_endian(fd)
     size: int = INT.unpack(answer)[0]
+    if size > LONGEST_HEADER:
+        raise OSError(errno.EINVAL, f"its vnet header has {size} bytes")
+    _little_endian(fd)
     return size
 
 

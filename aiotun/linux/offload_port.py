@@ -15,11 +15,14 @@ from ..offload import Segmenter, complete, segment
 from ..packet import GSO_ECN, SuperPacket
 from .calls import Read
 from .constants import IFF_TAP
-from .port import KernelPort
+from .port import TRY_AGAIN, KernelPort
 from .tunfile import TunFile
 from .vnet_calls import WriteVector, read_vnet, reading_vnet_by, write_vnet, writing_vnet_by
 
 __all__ = ["OffloadPort"]
+
+CUT = 1024
+"""Packets that one call makes of super-packets, about: more would keep the loop from its turn."""
 
 REFUSED = "the kernel refused to take one: EINVAL"
 
@@ -43,9 +46,10 @@ class OffloadPort(KernelPort):
         self._write_batch = self._write
         self._ethernet = bool(file.asked & IFF_TAP)
         self._segmenter = Segmenter(ethernet=self._ethernet)
-        self._short = False  # the last read ended for want of room, not of packets
+        self._short = False  # the last read did not empty the device
         self._begun: bytes | None = None  # a super-packet that was cut, and was not written to its end
         self._left: list[bytes] = []  # what is still to be written of it
+        self._room = CUT  # how many more of them this call may write
 
     @property
     def offload(self) -> frozenset[str]:  # type: ignore[override]  # the device's, which its other queues switch too
@@ -83,11 +87,17 @@ class OffloadPort(KernelPort):
             self._segmenter.put(batch)
         return batch
 
+    def read_left(self) -> list[bytes]:
+        left: list[bytes] = []
+        while batch := self._segmenter.take(CUT):
+            left += batch
+        return left
+
     # --- inside: what stands for read_batch() and write_batch() -----------------------------------
 
     def _read(self, fd: int, limit: int, size: int, /) -> tuple[list[bytes], int, int]:
         packets, ended, lost = self._read_vnet(fd, limit, size, self._offloading.header)
-        self._short = not ended and len(packets) < limit
+        self._short = not ended
         return packets, ended, lost
 
     def _write(self, fd: int, batch: Sequence[bytes], /) -> tuple[int, int]:
@@ -97,7 +107,7 @@ class OffloadPort(KernelPort):
         One that the kernel refuses (EINVAL) is cut and written again at once, and those of its kind are cut from then
         on: there are kernels that offer what they do not take.
         """
-        at = 0
+        at, self._room = 0, CUT
         while at < len(batch):
             whole = self._until_cut(batch, at)
             if whole > at:
@@ -108,12 +118,9 @@ class OffloadPort(KernelPort):
                     continue
                 if ended != errno.EINVAL or not isinstance(batch[at], SuperPacket):
                     return at, ended
-            packet = batch[at]
-            ended = self._write_cut(fd, packet)
+            ended = self._write_cut(fd, batch[at], refused=at < whole)
             if ended:
                 return at, ended
-            if at < whole and isinstance(packet, SuperPacket):
-                self._offloading.refuse(packet.gso_type & ~GSO_ECN, REFUSED)
             at += 1
         return at, 0
 
@@ -127,8 +134,12 @@ class OffloadPort(KernelPort):
                     return at
         return len(batch)
 
-    def _write_cut(self, fd: int, packet: bytes) -> int:
-        """Write what a super-packet stands for, what was not written before; return the errno that ended it, or 0."""
+    def _write_cut(self, fd: int, packet: bytes, *, refused: bool) -> int:
+        """
+        Write what a super-packet stands for, what was not written before; return the errno that ended it, or 0.
+
+        If the whole one was *refused* and its packets are not, those of its kind are cut from now on.
+        """
         if packet is not self._begun:
             try:
                 gso = isinstance(packet, SuperPacket) and packet.gso_type
@@ -136,8 +147,15 @@ class OffloadPort(KernelPort):
             except PacketError:
                 return errno.EINVAL
             self._begun = packet
-        written, ended = self._write_vnet(fd, self._left, self._offloading.header)
+        if self._room <= 0:
+            return errno.EAGAIN  # it goes on at the next call, after the loop had its turn
+        written, ended = self._write_vnet(fd, self._left[: self._room], self._offloading.header)
+        if refused and written and isinstance(packet, SuperPacket):
+            self._offloading.refuse(packet.gso_type & ~GSO_ECN, REFUSED)
+        self._room -= written
         del self._left[:written]
-        if not self._left:
-            self._begun = None
+        if self._left and not ended:
+            return errno.EAGAIN
+        if not self._left or ended not in TRY_AGAIN:
+            self._begun, self._left = None, []
         return ended

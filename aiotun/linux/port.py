@@ -210,7 +210,7 @@ class KernelPort(Port):
     def _refused(self, error: OSError, packet: bytes, sent: int) -> DeviceError:
         if error.errno == errno.EIO:
             translated = device_error(error, f"{self.name}: the interface is down")
-        elif error.errno == errno.EINVAL and self._file.asked & IFF_TUN:
+        elif error.errno == errno.EINVAL and self._file.asked & IFF_TUN and packet[0] >> 4 not in (4, 6):
             translated = UnsupportedFamily(
                 f"{self.name}: packet begins with 0x{packet[0]:02x}, neither IPv4 (0x4.) nor IPv6 (0x6.)"
             )

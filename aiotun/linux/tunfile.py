@@ -15,7 +15,6 @@ import socket
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from ..endpoint import OFFLOAD
 from ..endpoint.forking import abandon_in_child, close_copy
 from ..endpoint.names import check_name
 from ..errors import DeviceError, DeviceGone, device_error
@@ -34,6 +33,7 @@ from .constants import (
     flag_names,
 )
 from .denials import explain_attach, explain_open
+from .ethtool import active_features
 from .ifioctl import open_netlink_if_any, query_by_ioctl
 from .namespace import in_namespace
 from .offload import Offloading, own_header, shared_header
@@ -164,12 +164,23 @@ class TunFile:
 
     def close(self) -> None:
         """Close the device. Deleting an interface that is not persistent takes the kernel about 20 ms. Idempotent."""
+        self._forget_offload()
         if self._netlink is not None:
             self._netlink.close()
             self._netlink = None
         fd, self.fd = self.fd, -1
         if fd != -1:
             os.close(fd)
+
+    def _forget_offload(self) -> None:
+        """Leave nothing to the next holder of a persistent device, who may know nothing of super-packets."""
+        if self.fd == -1 or self.offloading is None:
+            return
+        with contextlib.suppress(OSError):  # it is gone, or elsewhere
+            if self.interface()[1] & IFF_PERSIST:
+                info = self.query().tun
+                if info is None or info.queues <= 1:
+                    fcntl.ioctl(self.fd, TUNSETOFFLOAD, 0)
 
     def abandon(self) -> None:
         """See Abandoning."""
@@ -201,7 +212,8 @@ def open_device(kind: Kind, name: str, origin: Origin = HERE, terms: Terms | Non
     file = _attach(kind, name, KIND_FLAGS[kind] | IFF_NO_PI | terms.flags, origin)
     if terms.offload:
         try:
-            file.offloading = Offloading(own_header(file.fd))
+            shared = file.info is not None and file.info.queues > 1
+            file.offloading = Offloading((shared_header if shared else own_header)(file.fd))
             file.offloading.switch(file.fd, terms.offload)
         except BaseException:
             file.close()
@@ -243,14 +255,15 @@ def _attach(kind: Kind, name: str, flags: int, origin: Origin) -> TunFile:
     return file
 
 
-def adopt_device(fd: int, kind: Kind, offload: frozenset[str] = OFFLOAD) -> TunFile:
+def adopt_device(fd: int, kind: Kind, offload: frozenset[str] | None = None) -> TunFile:
     """
     Take over an open descriptor, one of several queues as well; see Tun.from_fd().
 
-    With a vnet header it has all the offload it can have: which the earlier holder set cannot be asked.
+    With a vnet header it has *offload*; what it has, if that is None: the device may be others' too.
 
     Raises:
         DeviceError: If it is not a *kind* without packet information; the caller keeps it.
+        ValueError: If the environment names an offload that there is not.
     """
     file = TunFile(fd, KIND_FLAGS[kind] | IFF_NO_PI)
     try:
@@ -258,7 +271,14 @@ def adopt_device(fd: int, kind: Kind, offload: frozenset[str] = OFFLOAD) -> TunF
         _settle(file)
         if file.asked & IFF_VNET_HDR:
             file.offloading = Offloading(shared_header(fd))
-            file.offloading.switch(fd, offload)
+            if offload is None:
+                name, _ = file.interface()
+                file.offloading.find(file.in_namespace(lambda make: active_features(make, name)))
+            else:
+                file.offloading.switch(fd, offload)
+    except ValueError:
+        file.detach()
+        raise
     except OSError as error:
         file.detach()
         raise device_error(error, f"descriptor {fd} cannot be adopted as a {kind}: {error.strerror}") from error

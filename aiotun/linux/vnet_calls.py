@@ -43,25 +43,28 @@ def reading_vnet_by(read: Read) -> ReadVnet:
         less than to carry along what is missing. Stops early once there may be no room for one more in 256 KiB.
 
         Returns:
-            As read_batch(): the packets; the errno that ended the batch, EPROTO if there was no whole header, or 0;
-            and how many were lost for want of memory.
+            As read_batch(): the packets; the errno that ended the batch, or 0, but EPROTO if one was shorter than its
+            header, which is left out; and how many were lost for want of memory.
         """
         packets: list[bytes] = []
-        room = ARENA
+        room, short = ARENA, 0
         try:
-            while len(packets) < limit and (room >= size + header or not packets):
+            while len(packets) + short < limit and (room >= size + header or room == ARENA):
                 octets = read(fd, size + header)
                 room -= len(octets)
-                packets.append(_finish(parse_vnet(octets, header)))
+                if len(octets) < header:
+                    short += 1
+                else:
+                    packets.append(_finish(parse_vnet(octets, header)))
         except BlockingIOError:
-            return packets, errno.EAGAIN, 0
+            ended = errno.EAGAIN
         except MemoryError:
-            return packets, errno.ENOMEM, 0
-        except PacketError:
-            return packets, errno.EPROTO, 0
+            ended = errno.ENOMEM
         except OSError as error:
-            return packets, error.errno or errno.EIO, 0
-        return packets, 0, 0
+            ended = error.errno or errno.EIO
+        else:
+            ended = 0
+        return packets, errno.EPROTO if short else ended, 0
 
     return read_vnet
 

@@ -145,6 +145,9 @@ class SuperPacket(bytes):
 
         tun_vnet_hdr_get() in Linux drivers/net/tun_vnet.h, virtio_net_hdr_to_skb() in include/linux/virtio_net.h.
         """
+        for name in ("gso_type", "gso_size", "hdr_len", "csum_start", "csum_offset"):
+            if not 0 <= getattr(self, name) <= 0xFFFF:
+                raise _bad(f"{name} is {getattr(self, name)}, the vnet header has 16 bits for it", "bad_value")
         size = len(self)
         pulled = self.hdr_len
         if self.needs_csum:

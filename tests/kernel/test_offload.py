@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 import aiotun
 from aiotun.endpoint import Tun
+from aiotun.linux.constants import IFF_NO_PI, IFF_TUN, IFREQ, TUNSETIFF, TUNSETPERSIST
 from aiotun.packet import GSOType, SuperPacket
 from aiotun.testing.broker import running_broker
 from aiotun.testing.expect import turns
@@ -162,13 +165,84 @@ async def test_it_does_not_outlive_its_holder() -> None:
 
 
 async def test_an_adopted_device_has_it() -> None:
-    """A descriptor with a vnet header is adopted with all the offload it can have."""
+    """A descriptor with a vnet header is adopted with the offload it has."""
     async with opened(offload=True) as tun:
         fd = tun.detach_fd()
     async with Tun.from_fd(fd) as adopted:
         payload = send_train()
         (packet,) = await receive(adopted, 4500, superpackets=True)
         assert (set(adopted.offload), packet[28:]) == (ALL, payload)
+
+
+@pytest.mark.parametrize("on", [set(), {"tso"}, {"uso"}])
+async def test_an_adopted_device_is_left_as_it_is(on: set[str]) -> None:
+    """What the stack leaves to the reader is not changed by adopting a queue: others may have queues of the device."""
+    async with opened(offload=True) as tun:
+        tun.device.offload = on
+        fd = tun.detach_fd()
+    async with Tun.from_fd(fd) as adopted:
+        send_train()
+        batch = await receive(adopted, 4500, superpackets=True)
+        assert len(batch) == (1 if "uso" in on else 5)
+        assert set(adopted.offload) == on | {"tcp_gro", "udp_gro"}
+
+
+async def test_a_persistent_device_is_left_without_it() -> None:
+    """Who opens a persistent device next, and knows nothing of super-packets, gets none."""
+    async with opened(offload=True, persistent=True) as tun:
+        name = tun.name
+    plain = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        fcntl.ioctl(plain, TUNSETIFF, IFREQ.pack(name.encode(), IFF_TUN | IFF_NO_PI))
+        subprocess.run(["ip", "address", "replace", "10.9.0.1/24", "dev", name], check=True)
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        send_train()
+        assert await _longest(plain) == 1028
+        fcntl.ioctl(plain, TUNSETPERSIST, 0)
+    finally:
+        os.close(plain)
+
+
+async def _longest(fd: int) -> int:
+    """The longest of five IPv4 packets that come out of a descriptor."""
+    sizes: list[int] = []
+    while len(sizes) < 5:
+        try:
+            packet = os.read(fd, 1 << 17)
+        except BlockingIOError:
+            await turns(1)
+        else:
+            sizes += [len(packet)] * (packet[0] >> 4 == 4)
+    return max(sizes)
+
+
+async def test_giving_it_away_keeps_what_was_read() -> None:
+    """What is left of a super-packet when the descriptor is given away can still be received, and is counted."""
+    async with opened(offload=True) as tun:
+        payload = send_train()
+        first = await tun.recv_many(1)
+        os.close(tun.detach_fd())
+        rest = tun.recv_many_nowait()
+        assert payloads(first + rest) == payload
+        assert tun.statistics().taken_packets == 5
+
+
+async def test_what_is_queued_at_close_is_counted() -> None:
+    """Super-packets that nobody received are dropped as ``closed``, each as one, as the kernel counted them."""
+    async with opened(offload=True) as tun:
+        for _ in range(90):
+            send_train()
+    statistics = tun.statistics()
+    assert statistics.interface is not None
+    assert statistics.dropped == {"closed": statistics.interface.opackets}
+
+
+async def test_a_program_that_switches_is_not_broken_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment allows none, switching offload on does nothing."""
+    monkeypatch.setenv("AIOTUN_OFFLOAD", "0")
+    async with opened(offload=True) as tun:
+        tun.device.offload = ["tso"]
+        assert tun.offload == frozenset()
 
 
 async def test_a_brokers_device_has_it() -> None:

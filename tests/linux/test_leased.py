@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from aiotun import DeviceError
+from aiotun.endpoint import OFFLOAD
 from aiotun.linux import leased
 from aiotun.linux.leased import Connection, LeasedPort, adopt_leased
 from aiotun.linux.terms import Terms
@@ -103,11 +104,13 @@ def test_a_forked_child_does_not_keep_it() -> None:
 
 
 @asynccontextmanager
-async def ports(queues: int | None = None) -> AsyncIterator[tuple[list[LeasedPort], socket.socket, list[Connection]]]:
+async def ports(
+    queues: int | None = None, offload: frozenset[str] = frozenset()
+) -> AsyncIterator[tuple[list[LeasedPort], socket.socket, list[Connection]]]:
     """Lease a tun, whose lender hangs up as soon as it is asked to."""
     ours, theirs, kept = connection()
     theirs.setblocking(False)
-    files = [open_device("tun", "port%d", terms=Terms(queues=queues))]
+    files = [open_device("tun", "port%d", terms=Terms(queues=queues, offload=offload))]
     files += [another_queue(files[0], "tun") for _ in range(1, queues or 1)]
     asyncio.get_running_loop().add_reader(theirs, theirs.close)
     try:
@@ -188,3 +191,12 @@ async def test_without_a_thread_nothing_is_waited_for(monkeypatch: pytest.Monkey
         monkeypatch.setattr(leased, "in_thread", none)
         await port.aclose()
         assert (port.fileno(), theirs.recv(1)) == (-1, b"")
+
+
+async def test_the_queues_of_one_device_share_its_offload() -> None:
+    """What is switched on one leased queue is switched on all of them."""
+    async with ports(2, OFFLOAD) as (leased_ports, _, _):
+        leased_ports[0].device.offload = ["tso"]
+        assert [set(port.offload) for port in leased_ports] == [{"tso"}, {"tso"}]
+        for port in leased_ports:
+            await port.aclose()

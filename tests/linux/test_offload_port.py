@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aiotun import DeviceDown, UnsupportedFamily
+from aiotun import DeviceDown, DeviceError
 from aiotun.linux.offload_port import OffloadPort
 from aiotun.linux.terms import Terms
 from aiotun.linux.tunfile import open_device
@@ -203,7 +203,7 @@ async def test_X4_a_refusal_is_remembered() -> None:
 async def test_a_refusal_of_the_packet_itself() -> None:
     """Where the kernel refuses the segments too it is the packet's fault: an error, and nothing is switched off."""
     async with port(write=Written(lambda header, packet: errno.EINVAL)) as opened:
-        with pytest.raises(UnsupportedFamily):
+        with pytest.raises(DeviceError, match="cannot send: Invalid argument"):
             opened.write_many([TCP_SUPER])
         assert opened.offload == ALL
 
@@ -259,6 +259,51 @@ async def test_an_error_says_what_went_before() -> None:
         with pytest.raises(DeviceDown) as caught:
             opened.write_many([TCP_SUPER, UDP_SUPER, PLAIN])
         assert caught.value.sent == 2
+
+
+async def test_X16_small_segments_give_the_loop_its_turn() -> None:
+    """X16, E17: of a super-packet that stands for thousands of packets one call writes 1024; the next goes on there."""
+    many = SuperPacket(TCP_SUPER[:40] + bytes(3000), 1, 1, 40, 20, 16, True)
+    many = SuperPacket(many[:2] + len(many).to_bytes(2, "big") + many[4:], 1, 1, 40, 20, 16, True)
+    written = Written()
+    async with port(frozenset(), write=written) as opened:
+        assert opened.write_many([PLAIN, many, PLAIN]) == 1
+        assert len(written.packets) == 1 + 1024
+        assert [opened.write_many([many, PLAIN]) for _ in range(2)] == [0, 2]
+        assert len(written.packets) == 1 + 3000 + 1
+
+
+async def test_what_failed_half_way_is_forgotten() -> None:
+    """After an error within what was cut, the same super-packet sent again is written whole."""
+    left = 3
+
+    def fails(header: bytes, packet: bytes) -> int:
+        nonlocal left
+        left -= 1
+        return errno.EIO if left < 0 else 0
+
+    written = Written(fails)
+    async with port(frozenset(), write=written) as opened:
+        with pytest.raises(DeviceDown):
+            opened.write_many([TCP_SUPER])
+        left = 100
+        assert opened.write_many([TCP_SUPER]) == 1
+        assert written.packets == [*TCP_PACKETS[:3], *TCP_PACKETS]
+
+
+async def test_a_full_read_is_not_the_end() -> None:
+    """``more`` says that a device that was not read empty may have more, however few of it were asked for."""
+    async with port(read=reads(TCP_SUPER, TCP_SUPER)) as opened:
+        assert (opened.read_many(1), opened.more) == (TCP_PACKETS[:1], True)
+        assert (len(opened.read_many(20)), opened.more) == (7, True)
+        assert (len(opened.read_many(20)), opened.more) == (8, False)
+
+
+async def test_what_is_left_can_be_taken() -> None:
+    """read_left() gives the segments that were not given away, once."""
+    async with port(read=reads(TCP_SUPER)) as opened:
+        opened.read_many(3)
+        assert (opened.read_left(), opened.read_left()) == (TCP_PACKETS[3:], [])
 
 
 # --- a real device --------------------------------------------------------------------------------
