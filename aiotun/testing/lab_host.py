@@ -11,12 +11,9 @@ from ..host.soft import SoftHost
 from ..host.stack import Stack
 from ..packet import AddressLike
 from .lab_interface import LabInterface
-from .lab_udp import LabUdp, UdpNetisr, UdpPort
+from .lab_udp import HEADERS, LabUdp, UdpNetisr, UdpPort
 
 __all__ = ["LabHost"]
-
-HEADERS = {4: 28, 6: 48}
-"""Bytes of the headers in front of a UDP payload, by IP version."""
 
 
 class _Pings(Pings):
@@ -60,15 +57,16 @@ class LabHost(SoftHost):
         await super().ping(address, size=size, timeout=timeout)
         return loop.time() - sent_at
 
-    def open_udp(self, number: int, peer: tuple[AddressLike, int], *, mtu: int | None = None) -> LabUdp:
+    def open_udp(self, port: int, peer: tuple[AddressLike, int], *, mtu: int | None = None) -> LabUdp:
         """
         Open a UDP socket that is connected to one peer: a channel for a VPN under test, over the links of the lab.
 
-        Datagrams have DF: what is too long for a link on the way is dropped there, as the diagram tells. Does not
-        wait. The host closes it if the caller does not.
+        Datagrams have DF: what is too long for a link on the way is dropped there, and its router says so. What
+        routers say is in events(), as REPORTED, and lowers the mtu. Does not wait. The host closes it if the caller
+        does not.
 
         Args:
-            number: Its port.
+            port: Its own.
             peer: Address and port of the other.
             mtu: The longest payload, in bytes; by default what fits the links of this host.
 
@@ -79,14 +77,14 @@ class LabHost(SoftHost):
         """
         self._check_open()
         address = ip_address(peer[0])
-        if not (0 < number < 1 << 16 and 0 < peer[1] < 1 << 16):
-            raise ValueError(f"{self.name}: a UDP port is 1 to 65535, not {number} or {peer[1]}")
-        longest = min((port.mtu for port in self.ports), default=1500)
-        port = UdpPort(self.stack, self._netisr, f"{self.name} udp {number}", number, (address, peer[1]))
-        port.mtu = longest - HEADERS[address.version] if mtu is None else mtu
-        socket = LabUdp(port)
-        self._sockets.append(socket)
-        return socket
+        if not (0 < port < 1 << 16 and 0 < peer[1] < 1 << 16):
+            raise ValueError(f"{self.name}: a UDP port is 1 to 65535, not {port} or {peer[1]}")
+        if mtu is None:
+            mtu = min((interface.mtu for interface in self.ports), default=1500) - HEADERS[address.version]
+        name = f"{self.name} udp {port}"
+        opened = LabUdp(UdpPort(self.stack, self._netisr, name, mtu, port, (address, peer[1])))
+        self._sockets = [*(socket for socket in self._sockets if not socket.closed), opened]
+        return opened
 
     async def aclose(self) -> None:
         """Close every socket and endpoint, and delete every interface. Idempotent."""

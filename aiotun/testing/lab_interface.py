@@ -11,8 +11,10 @@ from typing import Protocol
 from ..channel import MemoryChannel
 from ..endpoint import Event
 from ..errors import DeviceError, DeviceGone, PacketError
+from ..pipeline.finishing import finish
+from .lab_record import Record
 
-__all__ = ["LabInterface", "LabNode"]
+__all__ = ["ETHERNET_HEADER", "LabInterface", "LabNode"]
 
 ETHERNET_HEADER = 14
 
@@ -45,6 +47,7 @@ class LabInterface:
         self,
         node: LabNode,
         end: MemoryChannel,
+        record: Record,
         *,
         number: int,
         header: int,
@@ -60,6 +63,7 @@ class LabInterface:
         self.refusal: DeviceError | None = None
         self.dropped: Counter[str] = Counter()
         """Packets that did not leave or enter by it, by reason."""
+        self._record = record
         self._listeners: list[Callable[[Event], None]] = []
 
     def __repr__(self) -> str:
@@ -71,21 +75,23 @@ class LabInterface:
         return self.end.mtu - self.header
 
     def output(self, batch: list[bytes]) -> list[bytes]:
-        """Put packets, or frames, on the link; return those that it took."""
+        """Put packets, or frames, on the link; return those that it took. Super-packets go as what they stand for."""
         taken: list[bytes] = []
-        for packet in batch:
+        for packet in finish(batch, self.header > 0):
             try:
                 self.end.send_nowait(packet)
             except (DeviceError, PacketError) as error:
                 self.refusal = error if isinstance(error, DeviceError) else DeviceError(str(error))
-                self.drop(error.reason, 1)
+                self.dropped[error.reason] += 1  # no note: the sender hears of it
             else:
                 taken.append(packet)
         return taken
 
     def drop(self, reason: str, count: int) -> None:
-        """Count packets that the node drops."""
+        """Count packets that the node drops, and note why; a switch floods frames that are for one alone."""
         self.dropped[reason] += count
+        if count and reason != "not_for_us":
+            self._record.dropped(reason, count, self.node.name)
 
     def listen(self, tell: Callable[[Event], None]) -> None:
         """Call *tell* with each change, until unlisten()."""

@@ -124,9 +124,10 @@ class LabLink:
         Call it while the lab runs.
         """
         loop = asyncio.get_running_loop()
+        begin = loop.time()
         for turn in range(times):
-            loop.call_later(2 * turn * every, self.down)
-            loop.call_later((2 * turn + 1) * every, self.up)
+            loop.call_at(begin + 2 * turn * every, self.down)
+            loop.call_at(begin + (2 * turn + 1) * every, self.up)
 
     def fail(self, number: int, *, next: int = 1, sender: LabNode | str | None = None) -> None:
         """

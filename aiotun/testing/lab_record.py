@@ -54,6 +54,10 @@ class Record:
         """Note what happened at these nodes."""
         self.entries.append(Note(self.clock(), nodes, text))
 
+    def dropped(self, reason: str, count: int, node: str) -> None:
+        """Note that a node dropped packets."""
+        self.note(f"dropped {count}: {reason}" if count > 1 else f"dropped: {reason}", node)
+
     @property
     def crossings(self) -> tuple[Crossing, ...]:
         """The packets among them."""

@@ -104,4 +104,4 @@ class LabRouter(LabHost):
         return self._cutters[mtu]
 
     def _note_drop(self, reason: str, count: int) -> None:
-        self._record.note(f"dropped {count}: {reason}" if count > 1 else f"dropped: {reason}", self.name)
+        self._record.dropped(reason, count, self.name)

@@ -152,7 +152,7 @@ class Topology:
         return link
 
     def _plug(self, node: Node, end: MemoryChannel, header: int) -> LabInterface:
-        interface = LabInterface(node, end, number=next(self._numbers), header=header)
+        interface = LabInterface(node, end, self.record, number=next(self._numbers), header=header)
         node.plug(interface)
         self._idle.append(interface)
         return interface

@@ -8,14 +8,18 @@ from collections.abc import Callable, Sequence
 from ..batch import nbytes
 from ..channel import Channel
 from ..driver.netisr import Drops, Netisr
-from ..endpoint import Event, InterfaceCounters, Port, Readiness
+from ..endpoint import Event, EventKind, InterfaceCounters, Port, Readiness
 from ..endpoint.pollable import PolledReadiness
+from ..endpoint.reports import Report
 from ..errors import DeviceBusy, DeviceError
 from ..host.stack import Stack
 from ..packet import UDP, Address, IPv4, IPv6, Protocol, UDPView, find_transport
+from .lab_udp_reports import Complaint, complaint
 
-__all__ = ["LIMIT", "LabUdp", "UdpNetisr", "UdpPort"]
+__all__ = ["HEADERS", "LIMIT", "LabUdp", "UdpNetisr", "UdpPort"]
 
+HEADERS = {4: 28, 6: 48}
+"""Bytes of the headers in front of a UDP payload, by IP version."""
 LIMIT = 1000
 """Datagrams that wait to be received, at most."""
 
@@ -54,8 +58,10 @@ class UdpNetisr(Netisr):
         """Give a packet to the socket that it is for; return whether there is one."""
         protocol, start, end, _ = find_transport(packet)
         source, destination = (packet[12:16], packet[16:20]) if packet[0] >> 4 == 4 else (packet[8:24], packet[24:40])
-        if protocol != Protocol.UDP or end - start < 8 or not self.owns(destination):
+        if not self.owns(destination):
             return False
+        if protocol != Protocol.UDP or end - start < 8:
+            return self._hear(packet)
         datagram = UDPView(packet, start, end)
         port = self.sockets.get((datagram.dst_port, source, datagram.src_port))
         if port is None:
@@ -66,12 +72,24 @@ class UdpNetisr(Netisr):
             port.dropped["bad_checksum"] += 1
         return True
 
+    def _hear(self, packet: bytes) -> bool:
+        """Tell the socket that an ICMP error is about; return whether there is one."""
+        heard = complaint(packet)
+        port = self.sockets.get((heard.port, *heard.peer)) if heard is not None else None
+        if heard is None or port is None:
+            return False
+        port.hear(heard)
+        return True
+
 
 class UdpPort(Port):
     """The port of a LabUdp: sends at once, by the host's stack."""
 
-    def __init__(self, stack: Stack, netisr: UdpNetisr, name: str, number: int, peer: tuple[Address, int]) -> None:
+    def __init__(
+        self, stack: Stack, netisr: UdpNetisr, name: str, mtu: int, number: int, peer: tuple[Address, int]
+    ) -> None:
         self.name = name
+        self.mtu = mtu
         self.dropped: Counter[str] = Counter()
         """Datagrams that were not received, by reason."""
         self._stack, self._netisr = stack, netisr
@@ -82,6 +100,7 @@ class UdpPort(Port):
         self.readable: PolledReadiness = PolledReadiness(f"receiving from {name}")
         self.writable = Readiness(f"sending to {name}", level=True)
         self._queue: deque[bytes] = deque()
+        self._tell: Callable[[Event], None] | None = None
         self._sent = self._sent_bytes = self._received = self._received_bytes = 0
         netisr.sockets[self._key] = self
 
@@ -92,6 +111,17 @@ class UdpPort(Port):
         else:
             self._queue.append(payload)
             self.readable.set()
+
+    def hear(self, heard: Complaint) -> None:
+        """Take note of what a router says: an event, and a lower mtu if it is about that."""
+        address, port = self._peer
+        events = [Event(EventKind.REPORTED, Report((str(address), port), heard.errno, heard.by))]
+        if heard.mtu is not None and 0 < heard.mtu - HEADERS[address.version] < self.mtu:
+            self.mtu = heard.mtu - HEADERS[address.version]
+            events.append(Event(EventKind.MTU, self.mtu))
+        if self._tell is not None:
+            for event in events:
+                self._tell(event)
 
     def fileno(self) -> int:
         return self.readable.fileno()
@@ -131,7 +161,7 @@ class UdpPort(Port):
         )
 
     def watch(self, tell: Callable[[Event], None]) -> None:
-        """Nothing changes."""
+        self._tell = tell
 
     def disarm(self) -> None:
         """It has no callback in the loop."""
@@ -141,6 +171,7 @@ class UdpPort(Port):
 
     def close_now(self) -> None:
         self._netisr.sockets.pop(self._key, None)
+        self._tell = None
         self.dropped["closed"] += len(self._queue)
         self._queue.clear()
         self.readable.close()

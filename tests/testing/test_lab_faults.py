@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from aiotun.channel import MemoryChannel, memory_pair
-from aiotun.errors import DeviceError, DeviceGone, QueueFull
+from aiotun.errors import DeviceDown, DeviceError, DeviceGone, QueueFull
 from aiotun.host import SoftHost
+from aiotun.packet import IPv4
 from aiotun.testing import faulty
 
 PACKETS = [bytes((number,)) for number in range(6)]
@@ -138,3 +139,32 @@ async def test_forwarding_drops_what_was_refused() -> None:
             await near.send_many(PACKETS, drop=True)
         assert near.statistics().dropped == {"queue_full": 1}
         assert await far.recv_many() == [*PACKETS[:2], *PACKETS[3:]]
+
+
+async def test_a_real_refusal_counts_as_one() -> None:
+    """What the endpoint refuses by itself is counted like a packet: the next fault stands where it was to."""
+    async with pair() as (near, far):
+        with faulty(near, write={2: errno.EPERM}):
+            await near.send(PACKETS[0])
+            near.set_link(False)
+            with pytest.raises(DeviceDown):
+                await near.send(PACKETS[1])
+            near.set_link(True)
+            with pytest.raises(DeviceError) as caught:
+                await near.send(PACKETS[2])
+            assert caught.value.errno == errno.EPERM
+            await near.send(PACKETS[3])
+        assert await far.recv_many() == [PACKETS[0], PACKETS[3]]
+
+
+async def test_super_packets_fail_as_well() -> None:
+    """Receiving super-packets whole raises what was planned, and what is plain goes on."""
+    async with SoftHost() as host, host.open_tun(offload=True) as tun:
+        side = host.network_side(tun.name)
+        packet = IPv4("10.0.0.1", "10.0.0.2", 253, b"hello").build()
+        with faulty(tun, read={1: errno.EPERM}):
+            await side.send_many([packet, packet])
+            assert await tun.recv_many(superpackets=True) == [packet]
+            with pytest.raises(DeviceError):
+                await tun.recv_many(superpackets=True)
+            assert await tun.recv_many(superpackets=True) == [packet]

@@ -6,10 +6,13 @@ import socket
 from ipaddress import ip_address
 from typing import Any
 
+import attrs
 import pytest
+from offload import packets as p
 
 import aiotun
 from aiotun.errors import DeviceError, PacketTooBig
+from aiotun.offload import segment
 from aiotun.packet import IPv4, IPv6, Protocol
 from aiotun.testing import Lab, LabHost, LabRouter, Note, lab_fixture
 
@@ -269,3 +272,26 @@ def test_ipv6_hops_are_counted_too(lab: Lab) -> None:
             return IPv6.parse(await queue.recv())
 
     assert (answer.src, answer.payload[0]) == (ip_address("fd00::2"), 3)
+
+
+@pytest.mark.parametrize("switched", [False, True], ids=["link", "switch"])
+def test_super_packets_are_cut_for_a_link(lab: Lab, switched: bool) -> None:
+    """What enters a router by a tun with offload leaves as the packets it stands for, one hop less each."""
+    gateway, bob = lab.router("gateway"), lab.host("bob", "10.1.4.2")
+    if switched:
+        switch = lab.switch("switch")
+        lab.link(gateway, switch)
+        lab.link(switch, bob)
+    else:
+        lab.link(gateway, bob)
+    packet = p.big(4)
+
+    @lab.run
+    async def arrived() -> list[bytes]:
+        async with gateway.open_tun(offload=True) as tun:
+            with bob.protocol(socket.AF_INET) as queue:
+                await tun.send(packet)
+                return [await queue.recv() for _ in range(4)]
+
+    sent = [IPv4.parse(one) for one in segment(packet)]
+    assert [IPv4.parse(one) for one in arrived] == [attrs.evolve(one, ttl=one.ttl - 1) for one in sent]

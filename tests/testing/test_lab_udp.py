@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
 import aiotun
+from aiotun import Event, EventKind
+from aiotun.endpoint.reports import Report
 from aiotun.errors import DeviceBusy, DeviceClosed, DeviceError, PacketTooBig, WouldBlock
+from aiotun.packet import ICMP, UDP, ICMPv6, IPv4, IPv6, Protocol, unreachable
 from aiotun.testing import CHECKS, Check, Inapplicable, Lab, LabHost, LabUdp, Note, Rig, lab_fixture
 from aiotun.testing.lab_udp import LIMIT
+from aiotun.testing.lab_udp_reports import Complaint, complaint
 
 lab = lab_fixture.lab
 
@@ -48,23 +54,74 @@ def test_a_vpn_over_udp(lab: Lab, prefix: str, mtus: tuple[int, int]) -> None:
     assert [crossing.source for crossing in lab.packets] == ["alice", "router", "bob", "router"]
 
 
-def test_what_is_too_long_for_the_way_is_dropped_there(lab: Lab) -> None:
-    """A datagram that fits the first link and not the second ends at the router."""
+@pytest.mark.parametrize(("prefix", "header"), [("10.0.0.", 28), ("fd00::", 48)])
+def test_what_is_too_long_for_the_way_is_dropped_there(lab: Lab, prefix: str, header: int) -> None:
+    """A datagram that fits the first link alone ends at the router; its sender hears of it, and of the mtu."""
     alice, bob = routed(lab)
 
     @lab.run
     async def main() -> None:
-        near, far = alice.open_udp(7, ("10.0.0.3", 7)), bob.open_udp(7, ("10.0.0.1", 7))
-        await near.send(bytes(1372))
-        await near.send(bytes(1373))
-        assert len(await far.recv()) == 1372
-        await asyncio.sleep(1)
+        near, far = alice.open_udp(7, (f"{prefix}3", 9)), bob.open_udp(9, (f"{prefix}1", 7))
+        events = near.events()
+        await near.send(bytes(1400 - header))
+        assert len(await far.recv()) == 1400 - header
+        await near.send(bytes(1401 - header))
+        report = Report((f"{prefix}3", 9), errno.EMSGSIZE, f"{prefix}2")
+        assert [await anext(events), await anext(events)] == [
+            Event(EventKind.REPORTED, report),
+            Event(EventKind.MTU, 1400 - header),
+        ]
+        with pytest.raises(PacketTooBig, match=f"packet is 1472 bytes, mtu is {1400 - header}"):
+            await near.send(bytes(1472))
         with pytest.raises(WouldBlock):
             far.recv_nowait()
-        with pytest.raises(PacketTooBig, match="alice udp 7: packet is 1473 bytes, mtu is 1472"):
-            await near.send(bytes(1473))
 
     assert [entry.text for entry in lab.record.entries if isinstance(entry, Note)] == ["dropped: too_big"]
+
+
+def test_a_host_that_cannot_be_reached_is_reported(lab: Lab) -> None:
+    """What a router says of a peer behind a dead link is an event; without anybody to hear it, nothing happens."""
+    alice, _ = routed(lab)
+    lab.links[1].down()
+
+    @lab.run
+    async def main() -> None:
+        near = alice.open_udp(7, ("10.0.0.3", 9))
+        await near.send(b"x")
+        await asyncio.sleep(1)
+        events = near.events()
+        await near.send(b"x")
+        report = Report(("10.0.0.3", 9), errno.EHOSTUNREACH, "10.0.0.2")
+        assert await anext(events) == Event(EventKind.REPORTED, report)
+
+
+def test_a_vpn_outlives_a_thousand_flaps(lab: Lab) -> None:
+    """Pumps over UDP drop and count what a link that is down refuses, and carry on whenever it is up."""
+    alice, bob = lab.host("alice"), lab.host("bob")
+    link = lab.link(alice, bob, delay=0.01)
+
+    @lab.run
+    async def main() -> None:
+        near, far = alice.open_udp(7, ("10.0.0.2", 9)), bob.open_udp(9, ("10.0.0.1", 7))
+        async with (
+            alice.open_tun(address="10.8.0.1/24") as here,
+            bob.open_tun(address="10.8.0.2/24") as there,
+            aiotun.pump(here, near) as pump,
+            aiotun.pump(there, far),
+        ):
+            link.flap(1000, every=10)
+            await asyncio.sleep(5)  # in the middle of being down, then of being up, and so on
+            answered: list[bool] = []
+            for _ in range(2000):
+                begun = lab.time
+                try:
+                    await alice.ping("10.8.0.2")
+                    answered.append(True)
+                except TimeoutError:
+                    answered.append(False)
+                await asyncio.sleep(begun + 10 - lab.time)
+            assert answered == [False, True] * 1000
+            assert pump.statistics().outbound.dropped == {"down": 1000}
 
 
 def test_a_socket_hears_its_peer_alone(lab: Lab) -> None:
@@ -147,6 +204,25 @@ def test_a_port_and_peer_are_taken_once(lab: Lab) -> None:
         assert again.closed
         with pytest.raises(DeviceClosed):
             alice.open_udp(7, ("10.0.0.2", 7))
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_what_is_no_complaint(version: int) -> None:
+    """Echoes, errors about other protocols, and damaged errors say nothing of a datagram; a sound one does."""
+    here, there = ("10.0.0.1", "10.0.0.2") if version == 4 else ("fd00::1", "fd00::2")
+
+    def wrap(protocol: int, payload: bytes) -> bytes:
+        return (IPv4 if version == 4 else IPv6)(here, there, protocol, payload).build()
+
+    datagram = wrap(Protocol.UDP, UDP(7, 9, b"hello").build(here, there))
+    error = unreachable(datagram, there)
+    other = unreachable(wrap(253, bytes(8)), there)
+    assert error is not None and other is not None
+    echo = ICMP.echo_request(1, 1).build() if version == 4 else ICMPv6.echo_request(1, 1).build(here, there)
+    nothing = [datagram, other, error[:-1] + b"x", wrap(Protocol.ICMP if version == 4 else Protocol.ICMPV6, echo)]
+    assert [complaint(packet) for packet in nothing] == [None] * 4
+    packed = ip_address(there).packed
+    assert complaint(error) == Complaint(7, (packed, 9), errno.EHOSTUNREACH, there, None)
 
 
 class UdpRig(Rig):
