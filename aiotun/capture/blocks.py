@@ -117,7 +117,7 @@ def section_block(comments: Iterable[str] = ()) -> bytes:
     options = encode_options(
         [
             (ShbOption.HARDWARE, platform.machine()),
-            (ShbOption.OS, f"{platform.system()} {platform.release()}"),
+            (ShbOption.OS, " ".join(platform.uname()[0:3:2])),
             (ShbOption.USERAPPL, f"aiotun {__version__}"),
             *((COMMENT, comment) for comment in comments),
         ]

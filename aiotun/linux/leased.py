@@ -12,7 +12,8 @@ from ..endpoint import OFFLOAD
 from ..endpoint.forking import abandon_in_child
 from .offload_port import OffloadPort
 from .port import KernelPort
-from .tunfile import Kind, TunFile, adopt_device
+from .tunfile import Kind, TunFile
+from .tunopen import adopt_device
 from .worker import in_thread
 
 __all__ = ["Connection", "LeasedPort", "adopt_leased"]

@@ -19,7 +19,8 @@ from ..endpoint import Capabilities
 from .constants import CLONE_DEVICE
 from .kept import KeptNamespace
 from .probing import probe_now
-from .tunfile import TunFile, open_device
+from .tunfile import TunFile
+from .tunopen import open_device
 
 __all__ = ["SCRATCH", "Machine", "Node"]
 

@@ -19,7 +19,8 @@ from .port import KernelPort
 from .sharing import SharedTransaction
 from .terms import Terms, set_owner, set_persistent
 from .transaction import Transaction
-from .tunfile import Kind, TunFile, adopt_device, another_queue, open_device
+from .tunfile import Kind, TunFile
+from .tunopen import adopt_device, another_queue, open_device
 from .worker import in_thread
 
 __all__ = ["adopt_port", "open_port", "open_ports"]

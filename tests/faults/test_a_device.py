@@ -17,7 +17,7 @@ import aiotun
 from aiotun.endpoint import FdReadiness, Tun, turn
 from aiotun.linux import KernelPort, constants
 from aiotun.linux.moderation import ModeratedReadiness
-from aiotun.linux.tunfile import open_device
+from aiotun.linux.tunopen import open_device
 from aiotun.linux.worker import in_thread
 from aiotun.testing.expect import parked, turns
 

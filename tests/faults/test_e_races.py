@@ -21,7 +21,8 @@ import aiotun
 from aiotun import EventKind
 from aiotun.endpoint import Endpoint, EventStream, turn
 from aiotun.linux import KernelPort, monitor, opening
-from aiotun.linux.tunfile import TunFile, open_device
+from aiotun.linux.tunfile import TunFile
+from aiotun.linux.tunopen import open_device
 from aiotun.pipeline import Path
 from aiotun.testing import MakeRig, watched_fds
 from aiotun.testing.expect import drain, numbers, parked, turns

@@ -10,7 +10,7 @@ import pytest
 from aiotun.linux.constants import TUNSETOFFLOAD
 from aiotun.linux.ethtool import active_features
 from aiotun.linux.terms import Terms
-from aiotun.linux.tunfile import open_device
+from aiotun.linux.tunopen import open_device
 
 pytestmark = pytest.mark.kernel
 

@@ -14,11 +14,11 @@ import pytest
 import aiotun
 from aiotun.linux.holders import Holder, device_namespace, find_holders, holders
 from aiotun.linux.origin import HERE
-from aiotun.linux.tunfile import open_device
+from aiotun.linux.tunopen import open_device
 
 HOLD = """
 import sys
-from aiotun.linux.tunfile import open_device
+from aiotun.linux.tunopen import open_device
 file = open_device("tun", sys.argv[1])
 print(flush=True)
 sys.stdin.read()

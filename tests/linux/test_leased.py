@@ -16,7 +16,7 @@ from aiotun.endpoint import OFFLOAD
 from aiotun.linux import leased
 from aiotun.linux.leased import Connection, LeasedPort, adopt_leased
 from aiotun.linux.terms import Terms
-from aiotun.linux.tunfile import another_queue, open_device
+from aiotun.linux.tunopen import another_queue, open_device
 from aiotun.linux.worker import in_thread
 
 

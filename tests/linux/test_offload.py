@@ -13,7 +13,8 @@ from aiotun.endpoint.offload import ENVIRONMENT
 from aiotun.linux.constants import IFF_VNET_HDR, INT, TUNSETOFFLOAD, TUNSETVNETHDRSZ
 from aiotun.linux.offload import Offloading, own_header, shared_header
 from aiotun.linux.terms import Terms
-from aiotun.linux.tunfile import TunFile, adopt_device, open_device
+from aiotun.linux.tunfile import TunFile
+from aiotun.linux.tunopen import adopt_device, open_device
 
 ALL = frozenset(("tso", "uso", "tcp_gro", "udp_gro"))
 TSO = frozenset(("TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6"))

@@ -15,7 +15,7 @@ import pytest
 from aiotun import DeviceDown, DeviceError
 from aiotun.linux.offload_port import OffloadPort
 from aiotun.linux.terms import Terms
-from aiotun.linux.tunfile import open_device
+from aiotun.linux.tunopen import open_device
 from aiotun.linux.worker import in_thread
 from aiotun.offload import coalesce, segment
 from aiotun.packet import TCP, UDP, IPv4, SuperPacket, pack_vnet

@@ -13,7 +13,7 @@ import pytest
 from aiotun import DeviceDown, DeviceError, DeviceGone, QueueFull, UnsupportedFamily
 from aiotun.linux import KernelPort
 from aiotun.linux.port import READ_SIZE
-from aiotun.linux.tunfile import open_device
+from aiotun.linux.tunopen import open_device
 from aiotun.linux.worker import in_thread
 
 pytestmark = pytest.mark.kernel

@@ -9,7 +9,7 @@ import pytest
 
 from aiotun import DeviceGone
 from aiotun.linux import Terms
-from aiotun.linux.tunfile import another_queue, open_device
+from aiotun.linux.tunopen import another_queue, open_device
 from aiotun.linux.worker import run_in_thread
 
 pytestmark = pytest.mark.kernel
