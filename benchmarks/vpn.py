@@ -27,11 +27,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
-from udp_tunnel import HERE, INNER, MTU, OUTER, PORT, SIDES, cpu_seconds, favour, inside, ip, lab, measure, ratios
+from udp_tunnel import HERE, INNER, MTU, OUTER, PORT, SIDES, favour, inside, lab, measure, ratios
 
 VARIANTS = ("aiotun", "OpenVPN", "wireguard-go")
-LOGS = "The programs said:\n"
+FIGURES = ("Gbit/s", "CPU seconds for each GB", "ping alone, p50 in ms", "ping beside the stream, p50 in ms")
 
 Start = Callable[[str, str, Path], list[str]]
 """Returns what runs a side, given its name, the other's, and a directory with its keys."""
@@ -41,21 +42,20 @@ Start = Callable[[str, str, Path], list[str]]
 
 
 def aiotun(side: str, other: str, keys: Path) -> list[str]:
-    ends = f"{OUTER[side]}:{PORT}", f"{OUTER[other]}:{PORT}"
-    return [sys.executable, __file__, "--side", str(keys / "vpn.key"), f"{INNER[side]}/24", *ends]
+    return [sys.executable, __file__, "--side", str(keys / "vpn.key"), f"{INNER[side]}/24", OUTER[other]]
 
 
-def run_side(arguments: list[str]) -> None:
+def run_side(key: str, address: str, peer: str) -> None:
     """Be one side of the example, on uvloop if it is there."""
     sys.path[:0] = [str(HERE.parent / "examples")]
-    sys.argv[1:] = arguments
     import udp_vpn
 
     with contextlib.suppress(ImportError):
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(udp_vpn.main(udp_vpn.arguments()))
+    where = {"address": address, "port": PORT, "peer": peer, "peer_port": PORT, "netns": None}
+    asyncio.run(udp_vpn.main(argparse.Namespace(key=Path(key), **where)))
 
 
 def openvpn(side: str, other: str, keys: Path) -> list[str]:
@@ -144,7 +144,7 @@ def vpn(names: dict[str, str], start: Start, keys: Path) -> Iterator[list[int]]:
         yield [program.pid for program in programs]
 
 
-def wait(names: dict[str, str], programs: list[subprocess.Popen[bytes]], log: object) -> None:
+def wait(names: dict[str, str], programs: list[subprocess.Popen[bytes]], log: IO[str]) -> None:
     """Wait until a ping comes through; raise what the programs said if none does."""
     ping = inside(names["left"], "ping", "-c", "1", "-W", "0.2", "-q", INNER["right"])
     for _ in range(150):
@@ -153,58 +153,59 @@ def wait(names: dict[str, str], programs: list[subprocess.Popen[bytes]], log: ob
         if any(program.poll() is not None for program in programs):
             break
         time.sleep(0.1)
-    log.seek(0)  # type: ignore[attr-defined]
-    raise RuntimeError(LOGS + log.read())  # type: ignore[attr-defined]
+    log.seek(0)
+    raise RuntimeError("The programs said:\n" + log.read())
 
 
-def ping_p50(names: dict[str, str], count: int) -> float:
-    """Return the median round trip time of pings through the VPN while nothing else goes, in ms."""
-    command = inside(names["left"], "ping", "-c", str(count), "-i", "0.005", INNER["right"])
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def pinging(names: dict[str, str], count: int, interval: float) -> subprocess.Popen[str]:
+    """Start pinging through the VPN."""
+    command = inside(names["left"], "ping", "-c", str(count), "-i", str(interval), INNER["right"])
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def p50(ping: subprocess.Popen[str]) -> float:
+    """Wait for a ping to end, and return the median of the round trip times in ms."""
+    output, _ = ping.communicate()
     return statistics.median(float(one) for one in re.findall(r"time=([\d.]+)", output))
 
 
 def main(options: argparse.Namespace) -> None:
     runs = {name: PROGRAMS[name][0] for name in options.variants if shutil.which(PROGRAMS[name][1])}
-    speeds: dict[str, list[float]] = {name: [] for name in runs}
-    costs: dict[str, list[float]] = {name: [] for name in runs}
-    pings: dict[str, list[float]] = {name: [] for name in runs}
+    found: dict[str, dict[str, list[float]]] = {what: {name: [] for name in runs} for what in FIGURES}
     with tempfile.TemporaryDirectory() as directory, lab() as names:
         keys = Path(directory)
         make_keys(keys)
         for number in range(options.rounds):
             for name in list(runs)[:: 1 if number % 2 == 0 else -1]:
                 with vpn(names, runs[name], keys) as processes:
-                    pings[name].append(ping_p50(names, options.pings))
+                    alone = p50(pinging(names, options.pings, 0.005))
+                    beside = pinging(names, options.seconds * 50, 0.02)
                     speed, cost = measure(names, options.seconds, processes)
-                speeds[name].append(speed)
-                costs[name].append(cost)
+                    for what, figure in zip(FIGURES, (speed, cost, alone, p50(beside)), strict=True):
+                        found[what][name].append(figure)
     print((__doc__ or "").strip().splitlines()[0])
     print(
         f"{time.strftime('%Y-%m-%d')}, {platform.release()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     )
-    print(f"{options.rounds} rounds of {options.seconds:g} s each, in turn; load {os.getloadavg()[0]:.1f}\n")
-    print(f"{'':14}{'Gbit/s':>8}{'times OpenVPN':>22}{'CPU s/GB':>10}{'of OpenVPN':>22}{'ping ms':>9}{'of OpenVPN':>22}")
-    for name in runs:
-        print(
-            f"{name:14}{statistics.median(speeds[name]):8.2f}{ratios(speeds[name], speeds.get('OpenVPN')):>22}"
-            f"{statistics.median(costs[name]):10.2f}{ratios(costs[name], costs.get('OpenVPN')):>22}"
-            f"{statistics.median(pings[name]):9.3f}{ratios(pings[name], pings.get('OpenVPN')):>22}"
-        )
+    print(f"{options.rounds} rounds of {options.seconds} s each, in turn; load {os.getloadavg()[0]:.1f}\n")
+    for what, figures in found.items():
+        print(f"{what:34}{'median':>10}{'times OpenVPN':>24}")
+        for name, each in figures.items():
+            print(f"  {name:32}{statistics.median(each):10.3g}{ratios(each, figures.get('OpenVPN')):>24}")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="seconds that iperf3 counts")
-    parser.add_argument("--pings", type=int, default=300)
+    parser.add_argument("--seconds", type=int, default=3, help="seconds that iperf3 counts")
+    parser.add_argument("--pings", type=int, default=300, help="while nothing else goes")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--side"]:
-        run_side(sys.argv[2:])
+        run_side(*sys.argv[2:])
     elif os.geteuid() != 0:
         sys.exit("the benchmark makes network namespaces: run it as root")
     else:

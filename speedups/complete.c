@@ -11,6 +11,8 @@ PyObject *superpacket_complete(PyObject *packet, const Super *fields)
 
     if (!fields->needs_csum)
         return PyBytes_FromStringAndSize((const char *)octets, (Py_ssize_t)size);
+    if (fields->tunnel_csum) /* there is another one to finish */
+        return NULL;
     if (fields->csum_start < 0 || fields->csum_offset < 0)
         return NULL;
     start = (size_t)fields->csum_start;

@@ -10,7 +10,8 @@ static int exec(PyObject *module)
         return -1;
     state->device_closed = PyObject_GetAttrString(errors, "DeviceClosed");
     Py_DECREF(errors);
-    if (state->device_closed == NULL || iterator_exec(module, state) < 0 || superpacket_exec(state) < 0)
+    if (state->device_closed == NULL || iterator_exec(module, state) < 0 || path_exec(module) < 0 ||
+        superpacket_exec(state) < 0)
         return -1;
     PyMethodDef *parts[] = {
         checksum_functions,  batch_functions,   calls_functions,    vnet_functions,

@@ -18,7 +18,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SUPER_FIELDS 7
+#define SUPER_FIELDS 10
+#define PLAIN_FIELDS 7       /* of these, what all have: the others are for tunnels */
+#define GSO_UDP_TUNNEL 0x60  /* over IPv4, over IPv6 */
 #define TCP_CHECKSUM 16 /* where in its header TCP has its checksum */
 #define UDP_CHECKSUM 6
 
@@ -49,11 +51,15 @@ static inline PyObject *hold_batch(PyObject *batch)
 /* Add PacketIterator to the module. */
 int iterator_exec(PyObject *module, State *state);
 
+/* Add Node and Runner to the module. */
+int path_exec(PyObject *module);
+
 /* --- SuperPackets: superpacket.c --------------------------------------------------------------------------- */
 
-/* What a SuperPacket says of itself; the last two are 0 or 1. */
+/* What a SuperPacket says of itself; needs_csum, fixed_id and tunnel_csum are 0 or 1. */
 typedef struct {
     int gso_type, gso_size, hdr_len, csum_start, csum_offset, needs_csum, fixed_id;
+    int outer_th_offset, inner_nh_offset, tunnel_csum; /* 0 outside of tunnels */
 } Super;
 
 /* Make the names of the fields. */

@@ -18,10 +18,17 @@ static const struct {
     {"gso_type", offsetof(Super, gso_type), 0},       {"gso_size", offsetof(Super, gso_size), 0},
     {"hdr_len", offsetof(Super, hdr_len), 0},         {"csum_start", offsetof(Super, csum_start), 0},
     {"csum_offset", offsetof(Super, csum_offset), 0}, {"needs_csum", offsetof(Super, needs_csum), 1},
-    {"fixed_id", offsetof(Super, fixed_id), 1},
+    {"fixed_id", offsetof(Super, fixed_id), 1},       {"outer_th_offset", offsetof(Super, outer_th_offset), 0},
+    {"inner_nh_offset", offsetof(Super, inner_nh_offset), 0}, {"tunnel_csum", offsetof(Super, tunnel_csum), 1},
 };
 
 _Static_assert(Py_ARRAY_LENGTH(table) == SUPER_FIELDS, "a row for every field");
+
+/* How many there are to read; the first says which. */
+static int count_fields(const Super *fields)
+{
+    return fields->gso_type & GSO_UDP_TUNNEL ? SUPER_FIELDS : PLAIN_FIELDS;
+}
 
 int superpacket_exec(State *state)
 {
@@ -68,7 +75,8 @@ int superpacket_check(State *state, PyObject *packet)
 
 int superpacket_read(State *state, PyObject *packet, Super *fields)
 {
-    for (int i = 0; i < SUPER_FIELDS; i++) {
+    *fields = (Super){0};
+    for (int i = 0; i < count_fields(fields); i++) {
         PyObject *value = PyObject_GetAttr(packet, state->super_names[i]);
         long number;
         int overflow = 0;
@@ -111,7 +119,9 @@ PyObject *superpacket_alloc(State *state, Py_ssize_t size)
 
 int superpacket_set(State *state, PyObject *packet, const Super *fields)
 {
-    for (int i = 0; i < SUPER_FIELDS; i++) {
+    const int tunnel = fields->outer_th_offset || fields->inner_nh_offset || fields->tunnel_csum;
+
+    for (int i = 0; i < (tunnel ? SUPER_FIELDS : PLAIN_FIELDS); i++) {
         int number = *(const int *)((const char *)fields + table[i].place), failed;
         PyObject *value = table[i].is_bool ? PyBool_FromLong(number) : PyLong_FromLong(number);
 

@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <sys/uio.h>
 
-#define HEADER 10   /* struct virtio_net_hdr; what a longer header has behind it is zero */
+#define HEADER 10   /* struct virtio_net_hdr; what a longer header has behind it is zero... */
+#define LONGEST 24  /* ...but in a tunnel: struct virtio_net_hdr_v1_hash_tunnel */
 #define PADDING 512 /* the longest rest of a header that is written */
 #define NEEDS_CSUM 1
+#define TUNNEL_CSUM 8
 
 static unsigned get16(const unsigned char *from)
 {
@@ -30,7 +32,8 @@ static void put16(unsigned char *to, int number)
  * Return what was read: a SuperPacket if it is to be cut, otherwise bytes, with its checksum; NULL with an exception.
  * A packet of 60 bytes gets its checksum in 20 ns, where to carry it along as a SuperPacket takes 300.
  */
-static PyObject *make_packet(State *state, const unsigned char *header, unsigned char *packet, size_t size)
+static PyObject *make_packet(State *state, const unsigned char *header, size_t length, unsigned char *packet,
+                             size_t size)
 {
     Super fields = {
         .gso_type = header[1],
@@ -41,6 +44,11 @@ static PyObject *make_packet(State *state, const unsigned char *header, unsigned
         .needs_csum = header[0] & NEEDS_CSUM,
     };
 
+    if (fields.gso_type & GSO_UDP_TUNNEL && length >= LONGEST) {
+        fields.outer_th_offset = (int)get16(header + 20);
+        fields.inner_nh_offset = (int)get16(header + 22);
+        fields.tunnel_csum = (header[0] & TUNNEL_CSUM) != 0;
+    }
     if (fields.gso_type == 0 && fields.needs_csum) {
         if ((size_t)fields.csum_start + (size_t)fields.csum_offset + 2 > size)
             return superpacket_make(state, packet, (Py_ssize_t)size, &fields);
@@ -61,7 +69,7 @@ static Py_ssize_t append_packets(State *state, PyObject *packets, unsigned char 
             *short_one = 1;
             continue;
         }
-        packet = make_packet(state, arena, arena + header, sizes[i] - header);
+        packet = make_packet(state, arena, header, arena + header, sizes[i] - header);
         if (packet == NULL || PyList_Append(packets, packet) < 0) {
             Py_XDECREF(packet);
             PyErr_Clear();
@@ -137,23 +145,24 @@ static PyObject *read_vnet(PyObject *module, PyObject *const *args, Py_ssize_t g
 
 typedef struct {
     Py_buffer packet;
-    unsigned char header[HEADER];
+    unsigned char header[LONGEST];
 } Outgoing;
 
 /* Write packets until one is not taken whole; return how many were, and in *error* what ended it. */
-static Py_ssize_t write_packets(int fd, Outgoing packets[], Py_ssize_t count, size_t padding, int *error)
+static Py_ssize_t write_packets(int fd, Outgoing packets[], Py_ssize_t count, size_t header, int *error)
 {
     static const unsigned char zeros[PADDING];
+    const size_t known = header < LONGEST ? header : LONGEST;
 
     *error = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         const struct iovec parts[] = {
-            {packets[i].header, HEADER},
-            {(void *)zeros, padding},
+            {packets[i].header, known},
+            {(void *)zeros, header - known},
             {packets[i].packet.buf, (size_t)packets[i].packet.len},
         };
         ssize_t took = writev(fd, parts, 3);
-        if (took != HEADER + (ssize_t)padding + packets[i].packet.len) {
+        if (took != (ssize_t)header + packets[i].packet.len) {
             *error = took < 0 ? errno : EPROTO;
             return i;
         }
@@ -162,12 +171,12 @@ static Py_ssize_t write_packets(int fd, Outgoing packets[], Py_ssize_t count, si
 }
 
 /* Fill in the header of one packet. Returns 0; 1 if a field has no room in it; -1 with an exception. */
-static int fill_header(State *state, PyObject *packet, unsigned char header[HEADER])
+static int fill_header(State *state, PyObject *packet, unsigned char header[LONGEST], size_t length)
 {
     Super fields;
     int found = superpacket_check(state, packet);
 
-    memset(header, 0, HEADER);
+    memset(header, 0, LONGEST);
     if (found > 0)
         found = superpacket_read(state, packet, &fields);
     else
@@ -184,6 +193,15 @@ static int fill_header(State *state, PyObject *packet, unsigned char header[HEAD
     }
     header[0] = fields.needs_csum ? NEEDS_CSUM : 0;
     header[1] = (unsigned char)fields.gso_type;
+    if (fields.gso_type & GSO_UDP_TUNNEL) {
+        const int outer = fields.outer_th_offset, inner = fields.inner_nh_offset;
+        if (length < LONGEST || outer < 0 || outer > 0xffff || inner < 0 || inner > 0xffff)
+            return 1;
+        put16(header + 20, outer);
+        put16(header + 22, inner);
+        if (fields.tunnel_csum)
+            header[0] |= TUNNEL_CSUM;
+    }
     return 0;
 }
 
@@ -191,14 +209,15 @@ static int fill_header(State *state, PyObject *packet, unsigned char header[HEAD
  * Hold the packets from *start* on, up to one that cannot be written; return how many, and in *error* EINVAL if that is
  * for its fields; -1 with an exception if it is the first.
  */
-static Py_ssize_t hold_packets(State *state, PyObject *batch, Py_ssize_t start, Outgoing packets[WRITES], int *error)
+static Py_ssize_t hold_packets(State *state, PyObject *batch, Py_ssize_t start, Outgoing packets[WRITES], size_t header,
+                               int *error)
 {
     Py_ssize_t count = 0;
 
     *error = 0;
     while (count < WRITES && start + count < PySequence_Fast_GET_SIZE(batch) && *error == 0) {
         PyObject *packet = Py_NewRef(PySequence_Fast_GET_ITEM(batch, start + count));
-        int refused = fill_header(state, packet, packets[count].header);
+        int refused = fill_header(state, packet, packets[count].header, header);
         if (refused > 0)
             *error = EINVAL;
         else if (refused == 0)
@@ -236,13 +255,13 @@ static PyObject *write_vnet(PyObject *module, PyObject *const *args, Py_ssize_t 
     if (batch == NULL)
         return NULL;
     while (error == 0 && done < PySequence_Fast_GET_SIZE(batch)) {
-        count = hold_packets(state, batch, done, packets, &unfit);
+        count = hold_packets(state, batch, done, packets, (size_t)header, &unfit);
         if (count < 0) {
             Py_DECREF(batch);
             return NULL;
         }
         Py_BEGIN_ALLOW_THREADS
-        written = write_packets(fd, packets, count, (size_t)(header - HEADER), &error);
+        written = write_packets(fd, packets, count, (size_t)header, &error);
         Py_END_ALLOW_THREADS
         for (Py_ssize_t i = 0; i < count; i++)
             PyBuffer_Release(&packets[i].packet);

@@ -22,7 +22,9 @@ from aiotun import speedups
 ROOT = Path(__file__).parent.parent
 # Whatever may have a twin, and the module it is in.
 PLACES = {
+    "Node": "pipeline.runner",
     "PacketIterator": "endpoint.iteration",
+    "Runner": "pipeline.runner",
     "all_ip": "driver.tun_mode",
     "bounds": "batch",
     "checksum": "packet.checksum",

@@ -221,18 +221,18 @@ class BpfIf:
     Modelled on struct bpf_if; this file, on BSD sys/net/bpf.c.
     """
 
-    __slots__ = ("_gone", "_listeners", "dlt", "inject", "name")
+    __slots__ = ("_gone", "dlt", "inject", "listeners", "name")
 
     def __init__(self, dlt: DLT, name: str, inject: Callable[[bytes], None] | None = None) -> None:
         self.dlt = dlt
         self.name = name
         self.inject = inject
         """Takes a packet that a listener writes, or None."""
-        self._listeners: tuple[BpfListener, ...] = ()
+        self.listeners: tuple[BpfListener, ...] = ()  # replaced at each change
         self._gone = False
 
     def __bool__(self) -> bool:
-        return bool(self._listeners)
+        return bool(self.listeners)
 
     def attach(
         self, *, limit: int = 1000, snaplen: int = 262144, accept: Callable[[bytes], bool] | None = None
@@ -251,13 +251,13 @@ class BpfIf:
         if self._gone:
             raise _deleted(self.name)
         listener = BpfListener(self, limit, snaplen, accept)
-        self._listeners += (listener,)
+        self.listeners += (listener,)
         return listener
 
     def mtap(self, batch: Sequence[bytes], direction: Direction) -> None:
         """Show a batch to every listener. Modelled on bpf_mtap()."""
         now = time.time()
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener._catch(now, direction, batch)
 
     def ptap(self, families: int | Sequence[int], batch: Sequence[bytes], direction: Direction) -> None:
@@ -279,11 +279,11 @@ class BpfIf:
     def gone(self) -> None:
         """End every listener with DeviceGone, once what is queued was taken. Modelled on bpfdetach()."""
         self._gone = True
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener._finish(_deleted(self.name))
 
     def _remove(self, listener: BpfListener) -> None:
-        self._listeners = tuple(other for other in self._listeners if other is not listener)
+        self.listeners = tuple(other for other in self.listeners if other is not listener)
 
 
 @functools.lru_cache(64)

@@ -18,6 +18,7 @@ from ..errors import DeviceBusy, DeviceClosed, DeviceDown, DeviceError, DeviceGo
 from ..pipeline import Batch, stage
 from ..queueing import Discipline
 from .bpf import DLT, BpfIf
+from .ifnet import UP
 from .interface import IFQ_MAXLEN, Stack
 from .kqueue import Knote, check_filter
 from .nodes import Credentials
@@ -157,10 +158,10 @@ class Device(Offloading):
         Raises:
             DeviceGone: If the interface was deleted.
         """
-        if not self.up:
+        if not self._flags & UP:
             self.check_alive()
             return []
-        batch = self._snd.dequeue_many(limit, self._now())
+        batch = self._snd.dequeue_many(limit, self._now() if self._timed else 0.0)
         self.taken(batch)
         if not self._released():
             self.readable.put(False)

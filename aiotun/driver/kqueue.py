@@ -132,13 +132,13 @@ class Klist:
     """
 
     # A tuple, replaced at each change: a walk goes on over the old one, and all empty lists share one object.
-    __slots__ = ("_knotes",)
+    __slots__ = ("knotes",)
 
     def __init__(self) -> None:
-        self._knotes: tuple[Knote, ...] = ()
+        self.knotes: tuple[Knote, ...] = ()
 
     def __len__(self) -> int:
-        return len(self._knotes)
+        return len(self.knotes)
 
     def insert(
         self, filter: Filter, evaluate: Callable[[], int], notify: Callable[[Knote], None] | None = None
@@ -154,7 +154,7 @@ class Klist:
         """
         knote = Knote(self, filter, evaluate, notify)
         ready = knote.poll()
-        self._knotes = (knote, *self._knotes)
+        self.knotes = (knote, *self.knotes)
         if ready:
             knote._activate()
         return knote
@@ -167,17 +167,17 @@ class Klist:
 
         Modelled on KNOTE() in BSD sys/sys/event.h.
         """
-        for knote in self._knotes:
+        for knote in self.knotes:
             if knote.error is None and knote.poll():
                 knote._activate()
 
     def gone(self, error: Exception) -> None:
         """Release everybody: the device vanished. Each filter answers *error* from now on."""
-        knotes, self._knotes = self._knotes, ()
+        knotes, self.knotes = self.knotes, ()
         for knote in knotes:
             if knote.error is None:  # one that was notified here may have detached another
                 knote._end(error)
                 knote._activate()
 
     def _remove(self, knote: Knote) -> None:
-        self._knotes = tuple(other for other in self._knotes if other is not knote)
+        self.knotes = tuple(other for other in self.knotes if other is not knote)

@@ -21,10 +21,11 @@ VNET = frozenset({"IFF_VNET_HDR"})
 FLAGS = {
     "tso": ("TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6"),
     "uso": ("TUN_F_CSUM", "TUN_F_USO4", "TUN_F_USO6"),
+    "tunnel": ("TUN_F_UDP_TUNNEL_GSO", "TUN_F_UDP_TUNNEL_GSO_CSUM"),
 }
 
 
-MERGED = {"tcp_gro", "udp_gro"}
+MERGED = {"tcp_gro", "udp_gro", "tunnel"}
 
 
 class OffloadPort(DevicePort):

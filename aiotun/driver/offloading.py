@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..endpoint import check_offload
-from ..packet import GSOType
+from ..packet import GSO_UDP_TUNNEL_IPV4, GSO_UDP_TUNNEL_IPV6, GSOType
 from ..pipeline import Batch, stage
 from ..pipeline.finishing import finish, plain
 from ..queueing import Classified
@@ -17,10 +17,11 @@ __all__ = ["Offloading"]
 _TCP = frozenset({int(GSOType.TCPV4), int(GSOType.TCPV6)})
 _UDP = frozenset({int(GSOType.UDP_L4)})
 _CHECKSUM = frozenset({int(GSOType.NONE)})
+_TUNNEL = frozenset(kind | tunnel for kind in _TCP | _UDP for tunnel in (GSO_UDP_TUNNEL_IPV4, GSO_UDP_TUNNEL_IPV6))
 
 # What a feature lets pass whole. Who is left the cutting is left the checksums as well: TUN_F_CSUM.
-_OUTPUT = {"tso": _TCP | _CHECKSUM, "uso": _UDP | _CHECKSUM}
-_INPUT = {"tcp_gro": _TCP, "udp_gro": _UDP}
+_OUTPUT = {"tso": _TCP | _CHECKSUM, "uso": _UDP | _CHECKSUM, "tunnel": _TUNNEL | _CHECKSUM}
+_INPUT = {"tcp_gro": _TCP, "udp_gro": _UDP, "tunnel": _TUNNEL}
 
 _PLAIN = frozenset({bytes, Classified})
 
@@ -44,7 +45,7 @@ class Offloading(Wakeup):
 
     def set_offload(self, features: bool | str | Iterable[str]) -> None:
         """
-        Switch offload: True, False, or some of ``tso``, ``uso``, ``tcp_gro``, ``udp_gro``.
+        Switch offload: True, False, or some of ``tso``, ``uso``, ``tcp_gro``, ``udp_gro``, ``tunnel``.
 
         What is queued stays as it is. Modelled on set_offload() in Linux drivers/net/tun.c.
 

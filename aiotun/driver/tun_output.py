@@ -73,7 +73,7 @@ class TunOutput(TunMode):
 
     # --- the steps of output ----------------------------------------------------------------------
 
-    @stage(reason="short_header", superpackets=True)
+    @stage(reason="short_header", superpackets=True, when="_destination")
     def _take_family(self, batch: Batch) -> Batch:
         """Take the family off the packet that a packet filter wrote, and off copies that a user's stage made of it."""
         if self._family is None or self._family != Family.UNSPEC:
@@ -85,9 +85,9 @@ class TunOutput(TunMode):
             self._family = int.from_bytes(fit[0][:HEAD], sys.byteorder)
         return [packet[HEAD:] for packet in fit]
 
-    @stage(superpackets=True)
+    @stage(superpackets=True, when="bpf.listeners")
     def _bpf_output(self, batch: Batch) -> Batch:
-        if self.bpf:
+        if self.bpf:  # a probe around the stage calls it always
             self.bpf.ptap([self._family_of(packet) for packet in batch], batch, Direction.OUT)
         return batch
 
@@ -118,7 +118,7 @@ class TunOutput(TunMode):
 
     # --- the steps of start that are a tun's own --------------------------------------------------
 
-    @stage(superpackets=True)
+    @stage(superpackets=True, when="asynchronous")
     def _sigio(self, batch: Batch) -> Batch:
         self.signal(Band.POLL_IN)
         return batch

@@ -140,8 +140,11 @@ class Device(abc.ABC):
 
         The stack leaves it to the reader to cut TCP (``tso``) and UDP (``uso``) into packets (TUNSETOFFLOAD): set for
         all queues of the device. It takes TCP (``tcp_gro``) and UDP (``udp_gro``) that the writer merged; one that is
-        off is cut before it is written, and one that the kernel refuses is off from then on. What is granted may be
-        less than what was set; ``capabilities.off`` says why. That another process switches it is not seen here.
+        off is cut before it is written, and one that the kernel refuses is off from then on. ``tunnel`` is for both
+        ways: TCP and UDP inside VXLAN and Geneve. It needs ``tso``, Linux 6.17, and a device that was opened with it,
+        as its vnet header is longer. A tun hands such super-packets out but does not take them; they are cut before
+        they are written. What is granted may be less than what was set; ``capabilities.off`` says why. That another
+        process switches it is not seen here.
 
         Raises:
             ValueError: If a name is another one.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 __all__ = ["ENVIRONMENT", "OFFLOAD", "allowed_offload", "check_offload"]
 
-OFFLOAD = frozenset(("tso", "uso", "tcp_gro", "udp_gro"))
+OFFLOAD = frozenset(("tso", "uso", "tcp_gro", "udp_gro", "tunnel"))
 """What can be on: see Device.offload."""
 
 ENVIRONMENT = "AIOTUN_OFFLOAD"

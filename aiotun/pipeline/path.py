@@ -16,6 +16,7 @@ from itertools import pairwise, takewhile
 from ..errors import DeviceError, PacketError
 from .graph import describe, dot, mermaid
 from .outcome import Outcome
+from .runner import Node, Runner
 from .stage import Batch, Stage, stage_name
 from .statistics import PathStatistics, StageStatistics
 
@@ -25,43 +26,25 @@ REASONED = DeviceError, PacketError
 """The errors whose ``reason`` is one word of ours."""
 
 
-class _Node:
-    """One stage in its place."""
-
-    __slots__ = ("created", "dropped", "entered", "name", "stage")
-
-    def __init__(self, name: str, stage: Stage) -> None:
-        if not callable(stage):
-            raise TypeError(f"stage {name!r} cannot be called: {stage!r}")
-        self.name = name
-        self.stage = stage
-        self.entered = 0
-        self.created = 0
-        self.dropped: Counter[str] | None = None  # made at the first drop: most stages never drop
-
-    def statistics(self) -> StageStatistics:
-        dropped = dict(self.dropped or {})
-        left = self.entered + self.created - sum(dropped.values())
-        return StageStatistics(name=self.name, entered=self.entered, created=self.created, left=left, dropped=dropped)
-
-
-class _Edge(_Node):
+class _Edge(Node):
     """In front of a stage that does not take super-packets: cuts them. Shown once there was one."""
 
     __slots__ = ()
 
-    def __init__(self, node: _Node, ethernet: bool) -> None:
+    def __init__(self, node: Node, ethernet: bool) -> None:
         from .finishing import segmenting  # late: it brings the packet room, which no path of plain stages needs
 
         super().__init__(f"segment for {node.name}", segmenting(ethernet))
 
 
-class Path:
+class Path(Runner):
     """
     An ordered list of named stages; calling it takes a batch through them and returns what came out.
 
-    Does not wait. A path is a stage itself. Stages may be put in and taken out at any time, also by a stage: the
-    batch under way finishes on the stages it started on.
+    Does not wait. A path is a stage itself. It returns ``[]`` at once where nothing is left, and raises whatever a
+    stage raises; the batch is then dropped, under the reason of aiotun's errors or the stage's name. The stages get
+    lists of their own, so one may change its batch in place; the caller's stays as it is. Stages may be put in and
+    taken out at any time, also by a stage: the batch under way finishes on the stages it started on.
 
     A stage that is not marked ``superpackets=True`` never sees a super-packet: those that come are cut in front of it,
     which statistics() and the pictures then show as a stage ``segment for`` it. What they became stays so.
@@ -75,7 +58,7 @@ class Path:
         ethernet: Whether the packets are frames.
     """
 
-    __slots__ = ("_created", "_drop", "_dropped", "_ethernet", "_left", "_nodes", "ends", "name")
+    __slots__ = ("_created", "_drop", "_dropped", "ethernet", "ends")
 
     superpackets = True
     """As a stage it takes super-packets whole."""
@@ -89,53 +72,17 @@ class Path:
         drop: Callable[[str, int], None] | None = None,
         ethernet: bool = False,
     ) -> None:
-        self.name = name
+        super().__init__(name)
         self.ends = ends
         self._drop = drop
-        self._ethernet = ethernet
-        self._nodes: tuple[
-            _Node, ...
-        ] = ()  # with the edges; replaced, never changed: a batch under way keeps the one it has
-        self._left = 0
+        self.ethernet = ethernet
         self._created = 0  # the sums are the path's own: they outlive a stage that is taken out
         self._dropped: Counter[str] | None = None
-        given: list[_Node] = []
+        given: list[Node] = []
         for stage, function in stages:
             _check_free(name, [node.name for node in given], stage)
-            given.append(_Node(stage, function))
+            given.append(Node(stage, function))
         self._set(given)
-
-    def __call__(self, batch: Batch) -> Batch:
-        """
-        Take *batch* through the stages; return what came out, ``[]`` at once where nothing is left.
-
-        The stages get lists of their own, so one may change its batch in place; the caller's stays as it is.
-
-        Raises whatever a stage raises; the batch is then dropped, under the reason of aiotun's errors or the stage's
-        name.
-        """
-        if isinstance(batch, bytes):
-            raise TypeError(f"{self.name}: a batch is a list of packets, not one packet, {batch!r}")
-        batch = list(batch)  # the stages may change theirs, never the caller's
-        entered = len(batch)
-        for node in self._nodes:
-            if not entered:
-                return batch
-            node.entered += entered
-            stage = node.stage  # by itself, or CPython 3.11 looks for a method of that name at each call
-            try:
-                batch = stage(batch)
-                if type(batch) is not list:
-                    batch, entered = self._unlisted(node, batch, entered)
-            except BaseException as error:
-                self._lost(node, error.reason if isinstance(error, REASONED) else node.name, entered, raised=True)
-                raise
-            left = len(batch)
-            if left != entered:
-                self._changed(node, entered, left)
-                entered = left
-        self._left += entered
-        return batch
 
     def __repr__(self) -> str:
         return f"<Path {self.name}: {' -> '.join(self)}>"
@@ -176,7 +123,7 @@ class Path:
         """Put *stage* in the place, and under the name, of another; return the other. Counters start anew, or go on."""
         stages, index = self._stages(), self._index(name)
         old = stages[index].stage
-        stages[index] = node = stages[index] if keep_counters and callable(stage) else _Node(name, stage)
+        stages[index] = node = stages[index] if keep_counters and callable(stage) else Node(name, stage)
         node.stage = stage
         self._set(stages)
         return old
@@ -200,7 +147,7 @@ class Path:
             left=self._left,
             dropped=dropped,
             stages=tuple(
-                node.statistics() for node in self._nodes if node.dropped is not None or not isinstance(node, _Edge)
+                _statistics(node) for node in self._nodes if node.dropped is not None or not isinstance(node, _Edge)
             ),
         )
 
@@ -222,19 +169,19 @@ class Path:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _stages(self) -> list[_Node]:
+    def _stages(self) -> list[Node]:
         """Return the stages that somebody put in."""
         return [node for node in self._nodes if not isinstance(node, _Edge)]
 
-    def _set(self, stages: Sequence[_Node]) -> None:
+    def _set(self, stages: Sequence[Node]) -> None:
         """Go through these from now on, with an edge wherever super-packets have to end; one that was there stays."""
         edges = {node: edge for edge, node in pairwise(self._nodes) if isinstance(edge, _Edge)}
-        nodes: list[_Node] = []
+        nodes: list[Node] = []
         whole = True
         for node in stages:
-            takes = getattr(node.stage, "superpackets", False)
+            takes = getattr(node.function, "superpackets", False)
             if whole and not takes:
-                nodes.append(edges.get(node) or _Edge(node, self._ethernet))
+                nodes.append(edges.get(node) or _Edge(node, self.ethernet))
             nodes.append(node)
             whole = takes
         self._nodes = tuple(nodes)
@@ -249,10 +196,10 @@ class Path:
         name = stage_name(stage) if name is None else name
         _check_free(self.name, self, name)
         stages = self._stages()
-        stages.insert(index, _Node(name, stage))
+        stages.insert(index, Node(name, stage))
         self._set(stages)
 
-    def _unlisted(self, node: _Node, result: object, entered: int) -> tuple[Batch, int]:
+    def _unlisted(self, node: Node, result: object, entered: int) -> tuple[Batch, int]:
         """Return what is a batch though it is no list, and how many packets it is to be compared with."""
         if isinstance(result, Outcome):
             self._count(node, result.created)
@@ -266,34 +213,44 @@ class Path:
             result.close()  # it would warn that nobody awaited it
         raise TypeError(f"{self.name}: stage {node.name!r} returned {result!r}, not a list of packets")
 
-    def _changed(self, node: _Node, entered: int, left: int) -> None:
+    def _raised(self, node: Node, error: BaseException, entered: int) -> None:
+        self._lost(node, error.reason if isinstance(error, REASONED) else node.name, entered, raised=True)
+
+    def _changed(self, node: Node, entered: int, left: int) -> None:
         if left < entered:
-            self._lost(node, getattr(node.stage, "reason", node.name), entered - left)
+            self._lost(node, getattr(node.function, "reason", node.name), entered - left)
         else:
             self._count(node, left - entered)
 
-    def _count(self, node: _Node, created: int) -> None:
+    def _count(self, node: Node, created: int) -> None:
         node.created += created
         self._created += created
 
-    def _lost(self, node: _Node, reason: str, count: int, *, raised: bool = False) -> None:
+    def _lost(self, node: Node, reason: str, count: int, *, raised: bool = False) -> None:
         if node.dropped is None:
             node.dropped = Counter()
         node.dropped[reason] += count
         if self._dropped is None:
             self._dropped = Counter()
         self._dropped[reason] += count
-        counted = getattr(node.stage, "counted", False) and not raised
+        counted = getattr(node.function, "counted", False) and not raised
         if self._drop is not None and not counted and not self._delivered(node):
             self._drop(reason, count)
 
-    def _delivered(self, node: _Node) -> bool:
+    def _delivered(self, node: Node) -> bool:
         """Return whether a stage in front of this one delivers the packets."""
         return any(
-            getattr(before.stage, "delivers", False) for before in takewhile(lambda one: one is not node, self._nodes)
+            getattr(before.function, "delivers", False)
+            for before in takewhile(lambda one: one is not node, self._nodes)
         )
 
 
 def _check_free(path: str, names: Iterable[str], name: str) -> None:
     if name in names:
         raise ValueError(f"{path}: there is a stage {name!r} already; give this one another name")
+
+
+def _statistics(node: Node) -> StageStatistics:
+    dropped = dict(node.dropped or {})
+    left = node.entered + node.created - sum(dropped.values())
+    return StageStatistics(name=node.name, entered=node.entered, created=node.created, left=left, dropped=dropped)

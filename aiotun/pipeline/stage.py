@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["Batch", "Stage", "per_packet", "stage"]
+__all__ = ["Batch", "Stage", "per_packet", "stage", "unwrapped"]
 
 Batch = Sequence[bytes]
 Stage = Callable[[Batch], Batch]
@@ -19,7 +20,12 @@ S = TypeVar("S", bound=Callable[..., object])
 
 
 def stage(
-    *, reason: str | None = None, counted: bool = False, delivers: bool = False, superpackets: bool = False
+    *,
+    reason: str | None = None,
+    counted: bool = False,
+    delivers: bool = False,
+    superpackets: bool = False,
+    when: str | None = None,
 ) -> Callable[[S], S]:
     """
     Mark a stage with what its path should know of it.
@@ -31,6 +37,9 @@ def stage(
             leaves out of the batch is not lost, and the owner of the path is not told of it.
         superpackets: Whether it takes super-packets in one piece. A stage without the mark never sees one: the path
             cuts them in front of it. One that makes super-packets has the mark as well.
+        when: An attribute of the object whose method the stage is, ``"tap.listeners"``. While it is false the stage
+            would return each batch as it is; so a path does not call it, which saves 0.1 us a batch. A stage that is
+            no method is always called.
     """
 
     def mark(function: S) -> S:
@@ -39,6 +48,8 @@ def stage(
         function.counted = counted  # type: ignore[attr-defined]
         function.delivers = delivers  # type: ignore[attr-defined]
         function.superpackets = superpackets  # type: ignore[attr-defined]
+        if when is not None:
+            function.when = operator.attrgetter(when)  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -67,3 +78,10 @@ def stage_name(function: Callable[..., object]) -> str:
     """Return what a stage is called unless it is given a name."""
     name = getattr(function, "__name__", type(function).__name__)
     return "stage" if name == "<lambda>" else str(name)
+
+
+def unwrapped(stage: Any) -> Any:
+    """Return the stage itself, from under what looks at it."""
+    while (inner := getattr(stage, "__wrapped__", None)) is not None:
+        stage = inner
+    return stage

@@ -28,6 +28,14 @@ QUESTIONS = (
         needs="iperf3",
     ),
     question(
+        "vpn",
+        "How much goes through an encrypted tunnel, and what does OpenVPN do?",
+        "One iperf3 stream, and pings, with every packet sealed by ChaCha20-Poly1305: examples/udp_vpn.py and OpenVPN.",
+        quick="--rounds 1 --seconds 1 --pings 20",
+        seconds=120,
+        needs="openvpn",
+    ),
+    question(
         "router",
         "What do a pump and a router cost?",
         "CPU time of a pump beside a bare loop, of a router with slow and dead peers, and of looking up a route.",

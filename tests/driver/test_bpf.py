@@ -65,7 +65,7 @@ def test_false_while_nobody_listens(bpf: BpfIf) -> None:
 def test_an_unused_one_is_small() -> None:
     """What nobody listens to costs its slots alone."""
     assert sys.getsizeof(BpfIf(DLT.NULL, "tun0")) <= 80
-    assert BpfIf(DLT.NULL, "tun0")._listeners is BpfIf(DLT.NULL, "tun1")._listeners
+    assert BpfIf(DLT.NULL, "tun0").listeners is BpfIf(DLT.NULL, "tun1").listeners
 
 
 def test_everybody_sees_everything(bpf: BpfIf) -> None:

@@ -127,7 +127,7 @@ def test_an_empty_list(klist: Klist) -> None:
     assert not klist
     assert len(klist) == 0
     assert sys.getsizeof(klist) <= 48
-    assert klist._knotes is Klist()._knotes
+    assert klist.knotes is Klist().knotes
 
 
 def test_the_length(klist: Klist, level: Level) -> None:

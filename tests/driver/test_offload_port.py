@@ -43,6 +43,7 @@ def test_what_it_says_of_itself(make: Make) -> None:
     assert (port.superpackets, port.offload) == (True, OFFLOAD)
     assert port.capabilities.granted == {
         "IFF_VNET_HDR", "TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6", "TUN_F_USO4", "TUN_F_USO6",
+        "TUN_F_UDP_TUNNEL_GSO", "TUN_F_UDP_TUNNEL_GSO_CSUM",
     }  # fmt: skip
 
 
