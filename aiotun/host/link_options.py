@@ -63,8 +63,8 @@ class TunOptions(TypedDict, total=False):
     """
     Whether packets come from the stack, and go to it, as super-packets: up to 64 KiB that stand for many packets, with
     their checksums left to who needs them. What is received is whole packets all the same, unless super-packets are
-    asked for. True, or some of ``tso``, ``uso``, ``tcp_gro``, ``udp_gro``: see Device.offload. The environment
-    variable AIOTUN_OFFLOAD narrows it. Off if not given.
+    asked for. True, or some of ``tso``, ``uso``, ``tcp_gro``, ``udp_gro``, ``tunnel``: see Device.offload. The
+    environment variable AIOTUN_OFFLOAD narrows it. Off if not given.
     """
     sysctl: Mapping[str, str | int]
     """Settings of its network, ``{"net.ipv4.conf.{name}.rp_filter": 0}``; ``{name}`` is the interface's."""

@@ -102,8 +102,8 @@ class SoftHost(SoftInterfaces, ClosedByBlock):
             up: Whether to bring the interface up.
             when_down: What receiving does while the interface is down.
             offload: Whether the stack may hand out super-packets, and takes them: True, or some of ``tso``, ``uso``,
-                ``tcp_gro``, ``udp_gro``, see Device.offload. In the queue and in the counters one is one packet.
-                Without, they are cut in front of the queue.
+                ``tcp_gro``, ``udp_gro``, ``tunnel``, see Device.offload. In the queue and in the counters one is one
+                packet. Without, they are cut in front of the queue.
 
         Raises:
             ValueError: If the name, an address, the mtu or an offload cannot be.

@@ -10,21 +10,28 @@ from ..endpoint import allowed_offload
 from .capabilities import OFFLOADS
 from .constants import INT, TUNGETVNETHDRSZ, TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETVNETLE
 
-__all__ = ["Offloading", "own_header", "shared_header"]
+__all__ = ["Offloading", "own_header", "own_offload", "shared_header"]
 
 HEADER = 10
-"""Bytes of the vnet header: struct virtio_net_hdr, of which a longer one adds what a tun does not use."""
+"""Bytes of the vnet header: struct virtio_net_hdr, of which a longer one adds what a tun does not use..."""
+
+TUNNEL_HEADER = 24
+"""...but for the offsets of a tunnel: struct virtio_net_hdr_v1_hash_tunnel."""
 
 LONGEST_HEADER = 522
 """Bytes of the longest that is read and written: those there are have 10 to 24."""
 
 _MASK = {name: offload.mask for offload in OFFLOADS for name in offload.names}
 
-# In the order in which they are tried: USO was new in Linux 6.2, and a mask with one bit unknown is refused whole.
+# In the order in which they are tried: USO was new in Linux 6.2, tunnels in 6.17, and a mask with one bit unknown is
+# refused whole.
 _FLAGS = {
     "tso": ("TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6"),
     "uso": ("TUN_F_CSUM", "TUN_F_USO4", "TUN_F_USO6"),
+    "tunnel": ("TUN_F_UDP_TUNNEL_GSO", "TUN_F_UDP_TUNNEL_GSO_CSUM"),
 }
+
+_TUNNEL = frozenset(("tso", "tunnel"))  # what the kernel grants it with
 
 # What ethtool calls them.
 _ACTIVE = {
@@ -32,10 +39,14 @@ _ACTIVE = {
     "tx-tcp-segmentation": "TUN_F_TSO4",
     "tx-tcp6-segmentation": "TUN_F_TSO6",
     "tx-udp-segmentation": "TUN_F_USO4 TUN_F_USO6",
+    "tx-udp_tnl-segmentation": "TUN_F_UDP_TUNNEL_GSO",
+    "tx-udp_tnl-csum-segmentation": "TUN_F_UDP_TUNNEL_GSO_CSUM",
 }
 
 # GSO types by the feature that lets them be written in one piece.
-_WRITTEN = {"tcp_gro": (1, 4), "udp_gro": (5,)}
+_TUNNELS = (0x21, 0x24, 0x25, 0x41, 0x44, 0x45)
+_WRITTEN = {"tcp_gro": (1, 4), "udp_gro": (5,), "tunnel": _TUNNELS}
+_READ = {"tso": (1, 4), "uso": (5,), "tunnel": _TUNNELS}
 
 
 class Offloading:
@@ -52,22 +63,30 @@ class Offloading:
         """Which flags and features are off though they were asked for, and why."""
         self.cut: frozenset[int] = frozenset()
         """The GSO types that are cut before they are written."""
+        self.unwanted: frozenset[int] = frozenset()
+        """The GSO types that the kernel leaves to the reader though they are off."""
+        self._floor = 0  # what is never switched off again
 
     def switch(self, fd: int, wanted: frozenset[str]) -> None:
         """
         Have the kernel leave to the reader what is wanted, TCP first, and note what it grants.
 
         What is written in one piece needs nobody's leave: whether the kernel takes it shows when it is written.
+        A device with the header for it keeps tunnels: of what it has queued, Linux 6.18 loses what it no longer grants,
+        with a warning in its log and EINVAL for the reader. If they are off the reader has to cut them.
 
         Raises:
             OSError: If it refuses even to leave nothing to the reader.
         """
         asked, switched = allowed_offload(wanted)
         self.off = {feature: f"switched off by {switched}" for feature in wanted - asked}
-        fcntl.ioctl(fd, TUNSETOFFLOAD, 0)  # of an earlier holder
-        mask, granted, flags = 0, asked - _FLAGS.keys(), set[str]()
+        asked = self._without_tunnel(asked)
+        kept = asked | (_TUNNEL if self.header >= TUNNEL_HEADER else frozenset())
+        mask = self._floor
+        fcntl.ioctl(fd, TUNSETOFFLOAD, mask)  # of an earlier holder
+        granted, flags = kept - _FLAGS.keys(), set[str]()
         for feature, names in _FLAGS.items():
-            if feature not in asked:
+            if feature not in kept:
                 continue
             try:
                 mask = _add(fd, mask, names)
@@ -77,32 +96,70 @@ class Offloading:
             else:
                 granted |= {feature}
                 flags.update(names)
-        self.flags = frozenset(flags)
-        self._set(granted)
+        self._note(frozenset(flags))
+        self.unwanted = frozenset(kind for feature in granted - asked for kind in _READ[feature])
+        self._set(granted & asked)
 
     def find(self, active: frozenset[str]) -> None:
         """Note what is on already, by the names of ethtool; what is written in one piece is tried."""
         on, _ = allowed_offload(_WRITTEN)
-        self.flags = frozenset(flag for name, flags in _ACTIVE.items() if name in active for flag in flags.split())
-        self._set(on | {feature for feature, flags in _FLAGS.items() if self.flags.issuperset(flags)})
+        self._note(frozenset(flag for name, flags in _ACTIVE.items() if name in active for flag in flags.split()))
+        self._set((on - _FLAGS.keys()) | {feature for feature, flags in _FLAGS.items() if self.flags.issuperset(flags)})
 
     def refuse(self, gso_type: int, why: str) -> None:
-        """Write no more super-packets of this kind in one piece."""
+        """Write no more super-packets of this kind in one piece; those in tunnels are still read so."""
+        if gso_type in _TUNNELS:
+            self.cut |= {gso_type}
+            return
         for feature, types in _WRITTEN.items():
             if gso_type in types:
                 self.off = {**self.off, feature: why}
                 self._set(self.features - {feature})
+
+    def _without_tunnel(self, asked: frozenset[str]) -> frozenset[str]:
+        """Return what can be of *asked*, and note why tunnels cannot."""
+        if "tunnel" not in asked:
+            return asked
+        if "tso" not in asked:
+            self.off = {**self.off, "tunnel": "needs tso, which is off"}
+        elif self.header < TUNNEL_HEADER:
+            why = f"the vnet header has {self.header} bytes, it needs {TUNNEL_HEADER}; they are asked for at opening"
+            self.off = {**self.off, "tunnel": why}
+        else:
+            return asked
+        return asked - {"tunnel"}
+
+    def _note(self, flags: frozenset[str]) -> None:
+        """Note what the kernel leaves to the reader."""
+        self.flags = flags
+        if flags.issuperset(_FLAGS["tunnel"]):
+            self._floor = _masks(_FLAGS["tunnel"])
 
     def _set(self, features: frozenset[str]) -> None:
         self.features = features
         self.cut = frozenset(kind for feature, kinds in _WRITTEN.items() if feature not in features for kind in kinds)
 
 
-def own_header(fd: int) -> int:
+def own_offload(fd: int, wanted: frozenset[str]) -> Offloading:
+    """
+    Return the offload of a device that is opened here, whatever an earlier holder left; with tunnels a longer header.
+
+    Raises:
+        OSError: As switch().
+    """
+    longer = allowed_offload(wanted)[0] >= _TUNNEL
+    offloading = Offloading(own_header(fd, TUNNEL_HEADER if longer else HEADER))
+    offloading.switch(fd, wanted)
+    if longer and "tunnel" not in offloading.features:
+        offloading.header = own_header(fd)
+    return offloading
+
+
+def own_header(fd: int, size: int = HEADER) -> int:
     """Give a device the vnet header that is read and written here, whatever an earlier holder left; return its size."""
-    fcntl.ioctl(fd, TUNSETVNETHDRSZ, INT.pack(HEADER))
+    fcntl.ioctl(fd, TUNSETVNETHDRSZ, INT.pack(size))
     _little_endian(fd)
-    return HEADER
+    return size
 
 
 def shared_header(fd: int) -> int:
@@ -117,9 +174,15 @@ def shared_header(fd: int) -> int:
 
 
 def _add(fd: int, mask: int, names: Iterable[str]) -> int:
+    mask |= _masks(names)
+    fcntl.ioctl(fd, TUNSETOFFLOAD, mask)
+    return mask
+
+
+def _masks(names: Iterable[str]) -> int:
+    mask = 0
     for name in names:
         mask |= _MASK[name]
-    fcntl.ioctl(fd, TUNSETOFFLOAD, mask)
     return mask
 
 

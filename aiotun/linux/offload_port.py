@@ -77,7 +77,11 @@ class OffloadPort(KernelPort):
         return attrs.evolve(counters, dropped={**counters.dropped, **self._segmenter.dropped})
 
     def read_whole(self, limit: int) -> list[bytes]:
-        return self._segmenter.take(limit) or super().read_many(limit)
+        batch = self._segmenter.take(limit) or super().read_many(limit)
+        if self._offloading.unwanted and any(map(self._is_unwanted, batch)):
+            self._segmenter.put(batch)
+            batch = self._segmenter.take(limit)
+        return batch
 
     def read_many(self, limit: int) -> list[bytes]:
         while not (batch := self._segmenter.take(limit)):
@@ -92,6 +96,9 @@ class OffloadPort(KernelPort):
         while batch := self._segmenter.take(CUT):
             left += batch
         return left
+
+    def _is_unwanted(self, packet: bytes) -> bool:
+        return isinstance(packet, SuperPacket) and packet.gso_type & ~GSO_ECN in self._offloading.unwanted
 
     # --- inside: what stands for read_batch() and write_batch() -----------------------------------
 

@@ -12,7 +12,7 @@ from ..errors import DeviceError, DeviceGone, device_error
 from .constants import IFF_NO_PI, IFF_TAP, IFF_TUN, IFF_VNET_HDR, IFREQ, TUNSETIFF, TUNSETOFFLOAD, flag_names
 from .denials import explain_attach, explain_open
 from .ethtool import active_features
-from .offload import Offloading, own_header, shared_header
+from .offload import Offloading, own_offload, shared_header
 from .origin import HERE, Origin
 from .terms import Terms
 from .tunfile import Kind, TunFile
@@ -43,8 +43,11 @@ def open_device(kind: Kind, name: str, origin: Origin = HERE, terms: Terms | Non
     if terms.offload:
         try:
             shared = file.info is not None and file.info.queues > 1
-            file.offloading = Offloading((shared_header if shared else own_header)(file.fd))
-            file.offloading.switch(file.fd, terms.offload)
+            if shared:
+                file.offloading = Offloading(shared_header(file.fd))
+                file.offloading.switch(file.fd, terms.offload)
+            else:
+                file.offloading = own_offload(file.fd, terms.offload)
         except BaseException:
             file.close()
             raise

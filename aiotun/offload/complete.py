@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import PacketError
-from ..packet import SuperPacket, checksum
+from ..packet import GSO_UDP_TUNNEL, SuperPacket, checksum
 from ..speedups import twin
 
 __all__ = ["complete"]
@@ -14,8 +14,8 @@ def complete(packet: bytes) -> bytes:
     """
     Return *packet* with its checksum finished, as plain bytes; what needs none is returned as it is.
 
-    A super-packet becomes one large packet. Until this is done the checksum field holds the sum of the
-    pseudo-header, so it is neither to be verified nor to be trusted.
+    A super-packet becomes one large packet, of which in a tunnel the outer checksum is finished too. Until this is
+    done the checksum field holds the sum of the pseudo-header, so it is neither to be verified nor to be trusted.
 
     Raises:
         PacketError: If the checksum would lie beyond the packet, with reason ``bad_csum_off``.
@@ -35,4 +35,8 @@ def complete(packet: bytes) -> bytes:
     # What is in the field is part of the sum, so the bytes are summed as they lie.
     # In UDP 0 says that there is no checksum, RFC 768; elsewhere 0xffff means the same, and Linux writes that too.
     total = checksum(memoryview(packet)[start:]) or 0xFFFF
-    return b"".join((packet[:at], total.to_bytes(2, "big"), memoryview(packet)[at + 2 :]))
+    finished = b"".join((packet[:at], total.to_bytes(2, "big"), memoryview(packet)[at + 2 :]))
+    if not (packet.tunnel_csum and packet.gso_type & GSO_UDP_TUNNEL):
+        return finished
+    start = packet.outer_th_offset  # its checksum is over the finished inner one
+    return complete(SuperPacket(finished, csum_start=start, csum_offset=6, needs_csum=True))

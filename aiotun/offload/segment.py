@@ -6,10 +6,22 @@ import struct
 from typing import NamedTuple
 
 from ..errors import PacketError
-from ..packet import GSO_ECN, GSOType, Protocol, SuperPacket, checksum, ones_sum, pseudo_sum
+from ..packet import (
+    GSO_ECN,
+    GSO_UDP_TUNNEL,
+    GSO_UDP_TUNNEL_IPV4,
+    GSO_UDP_TUNNEL_IPV6,
+    GSOType,
+    Protocol,
+    SuperPacket,
+    checksum,
+    ones_sum,
+    pseudo_sum,
+)
 from ..speedups import twin
 from .complete import complete
 from .headers import find_network, find_transport6
+from .tunnel import find_outer, inner_packet, wrapped
 
 __all__ = ["ALL", "segment"]
 
@@ -27,6 +39,10 @@ _KINDS = {
     int(GSOType.TCPV6) | GSO_ECN: ((6,), _TCP, 16),
     int(GSOType.UDP_L4): ((4, 6), _UDP, 6),
 }
+
+_IN_TUNNELS = frozenset(
+    kind | tunnel for kind in _KINDS for tunnel in (GSO_UDP_TUNNEL_IPV4, GSO_UDP_TUNNEL_IPV6, GSO_UDP_TUNNEL)
+)
 
 _FIN_PSH = 0x09
 _CWR = 0x80
@@ -53,7 +69,8 @@ def segment(packet: bytes, ethernet: bool = False, first: int = 0, limit: int = 
 
     Headers are copied whole, extension headers and options included. Lengths and checksums are computed anew,
     the IPv4 identification and the TCP sequence number count up; FIN and PSH stay on the last segment alone,
-    CWR on the first. hdr_len is not looked at. A super-packet of one segment only has its checksum finished.
+    CWR on the first. hdr_len is not looked at. A super-packet of one segment only has its checksum finished. Of one
+    in a tunnel the inner packet is cut, and each segment gets the outer headers, as wrapped() says.
 
     A caller that wants bounded memory asks for some of the segments at a time: a list shorter than *limit* was
     the last. ``Segmenter`` does that.
@@ -67,12 +84,15 @@ def segment(packet: bytes, ethernet: bool = False, first: int = 0, limit: int = 
     Raises:
         PacketError: If the packet is not what its fields say, with reason ``bad_gso_type``, ``bad_gso_size``,
             ``bad_csum_off``, ``bad_version``, ``bad_ethertype``, ``bad_protocol``, ``bad_fragment``,
-            ``bad_ihl``, ``bad_doff``, ``bad_length`` or ``short_header``.
+            ``bad_ihl``, ``bad_doff``, ``bad_length``, ``bad_tunnel`` or ``short_header``.
 
     inet_gso_segment(), ipv6_gso_segment(), tcp_gso_segment() and __udp_gso_segment() in Linux net/ipv4 and net/ipv6.
     """
     if not isinstance(packet, SuperPacket) or not packet.gso_type:
         return [complete(packet)][first : first + limit]
+    if packet.gso_type in _IN_TUNNELS:
+        outer = find_outer(packet, ethernet)
+        return wrapped(packet, outer, segment(inner_packet(packet, outer), False, first, limit), first)
     layout = _layout(packet, ethernet)
     gso_size = packet.gso_size
     count = -(-(len(packet) - layout.payload) // gso_size)

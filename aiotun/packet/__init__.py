@@ -42,6 +42,7 @@ Addresses in values are ``ipaddress`` objects, and text or bytes are converted; 
 ``bad_csum_off``      a checksum to be finished that is not where it should be
 ``bad_gso_type``      no type of super-packet that can be, or be cut
 ``bad_gso_size``      segments of no size, or too many of them
+``bad_tunnel``        a tunnel's headers that are not where the vnet header says
 ``bad_protocol``      a super-packet of another protocol than its type says
 ====================  ==============================================================
 
@@ -62,14 +63,21 @@ from .ipv6 import IPv6, IPv6View
 from .neighbor import NeighborAdvertisement, NeighborSolicitation, NeighborView, multicast_mac, solicited_node
 from .protocols import EtherType, ICMPType, ICMPv6Type, Protocol, TCPFlag
 from .replies import echo_reply, error_reply, packet_too_big, time_exceeded, unreachable
-from .superpacket import GSO_ECN, GSOType, SuperPacket
+from .superpacket import (
+    GSO_ECN,
+    GSO_UDP_TUNNEL,
+    GSO_UDP_TUNNEL_IPV4,
+    GSO_UDP_TUNNEL_IPV6,
+    GSOType,
+    SuperPacket,
+)
 from .tcp import TCP, TCPOption, TCPView
 from .text import describe, describe_frame
 from .transport import Transport
 from .udp import UDP, UDPView
 from .value import Address, AddressLike
 from .view import Buffer, Field, View
-from .vnet import VNET_HEADER_SIZE, VNET_MRG_HEADER_SIZE, pack_vnet, parse_vnet
+from .vnet import VNET_HEADER_SIZE, VNET_MRG_HEADER_SIZE, VNET_TUNNEL_HEADER_SIZE, pack_vnet, parse_vnet
 
 __all__ = [
     # .checksum
@@ -141,11 +149,15 @@ __all__ = [
     "unreachable",
     # .superpacket
     "GSO_ECN",
+    "GSO_UDP_TUNNEL",
+    "GSO_UDP_TUNNEL_IPV4",
+    "GSO_UDP_TUNNEL_IPV6",
     "GSOType",
     "SuperPacket",
     # .vnet
     "VNET_HEADER_SIZE",
     "VNET_MRG_HEADER_SIZE",
+    "VNET_TUNNEL_HEADER_SIZE",
     "pack_vnet",
     "parse_vnet",
     # .text

@@ -7,7 +7,7 @@ from enum import IntEnum
 from ..errors import PacketError
 from .view import Buffer
 
-__all__ = ["GSO_ECN", "GSOType", "SuperPacket"]
+__all__ = ["GSO_ECN", "GSO_UDP_TUNNEL", "GSO_UDP_TUNNEL_IPV4", "GSO_UDP_TUNNEL_IPV6", "GSOType", "SuperPacket"]
 
 
 class GSOType(IntEnum):
@@ -26,6 +26,15 @@ class GSOType(IntEnum):
 
 GSO_ECN = 0x80
 """Set beside a TCP type if the segments may carry CWR, VIRTIO_NET_HDR_GSO_ECN."""
+
+GSO_UDP_TUNNEL_IPV4 = 0x20
+"""Set beside a type if the packet is inside VXLAN or Geneve over IPv4, VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV4."""
+
+GSO_UDP_TUNNEL_IPV6 = 0x40
+"""The same over IPv6, VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV6."""
+
+GSO_UDP_TUNNEL = GSO_UDP_TUNNEL_IPV4 | GSO_UDP_TUNNEL_IPV6
+"""Both, of which a super-packet in a tunnel has one."""
 
 _NAMES = {int(kind): kind.name for kind in GSOType}
 _TCP = (GSOType.TCPV4, GSOType.TCPV6)
@@ -51,9 +60,12 @@ class SuperPacket(bytes):
         csum_offset: Where the checksum is, counted from csum_start: 16 for TCP, 6 for UDP.
         needs_csum: Whether the checksum field holds only the pseudo-header's sum, not complemented.
         fixed_id: Whether the segments share one IPv4 identification, where it would count up otherwise.
+        outer_th_offset: In a tunnel, where the outer UDP header is; a tap's VLAN tag may not be counted.
+        inner_nh_offset: In a tunnel, where the inner IP header is; likewise. The other fields speak of that packet.
+        tunnel_csum: In a tunnel, whether the outer UDP header has a checksum: now its pseudo-header's sum.
 
-    struct virtio_net_hdr in Linux include/uapi/linux/virtio_net.h; fixed_id is SKB_GSO_TCP_FIXEDID, for which that
-    header has no room.
+    struct virtio_net_hdr and virtio_net_hdr_v1_hash_tunnel in Linux include/uapi/linux/virtio_net.h; fixed_id is
+    SKB_GSO_TCP_FIXEDID, for which those have no room.
     """
 
     gso_type: int
@@ -71,6 +83,14 @@ class SuperPacket(bytes):
     fixed_id: bool
     """Whether the segments share one IPv4 identification; lost in a vnet header."""
 
+    # Of one in a tunnel; attributes of the class for all others, which are made by the million.
+    outer_th_offset: int = 0
+    """Where the outer UDP header is."""
+    inner_nh_offset: int = 0
+    """Where the inner IP header is."""
+    tunnel_csum: bool = False
+    """Whether the outer UDP header has a checksum: now its pseudo-header's sum, not complemented."""
+
     def __new__(
         cls,
         octets: Buffer,
@@ -81,6 +101,9 @@ class SuperPacket(bytes):
         csum_offset: int = 0,
         needs_csum: bool = False,
         fixed_id: bool = False,
+        outer_th_offset: int = 0,
+        inner_nh_offset: int = 0,
+        tunnel_csum: bool = False,
     ) -> SuperPacket:
         self = super().__new__(cls, octets)
         self.gso_type = gso_type
@@ -90,10 +113,16 @@ class SuperPacket(bytes):
         self.csum_offset = csum_offset
         self.needs_csum = needs_csum
         self.fixed_id = fixed_id
+        if outer_th_offset or inner_nh_offset or tunnel_csum:
+            self.outer_th_offset = outer_th_offset
+            self.inner_nh_offset = inner_nh_offset
+            self.tunnel_csum = tunnel_csum
         return self
 
     def __repr__(self) -> str:
-        kind = _NAMES.get(self.gso_type & ~GSO_ECN, str(self.gso_type))
+        kind = _NAMES.get(self._kind, str(self.gso_type))
+        if self.gso_type & GSO_UDP_TUNNEL:
+            kind += " in a tunnel"
         cut = f", {kind} in segments of {self.gso_size}" if self.gso_type else ""
         return f"<SuperPacket of {len(self)} bytes{cut}{', needs its checksum' if self.needs_csum else ''}>"
 
@@ -111,13 +140,19 @@ class SuperPacket(bytes):
 
     def _transport_header(self) -> int:
         """The length of the TCP or UDP header at csum_start, in bytes."""
-        if self.gso_type & ~GSO_ECN not in _TCP:
+        if self._kind not in _TCP:
             return 8
         offset = self[self.csum_start + 12 : self.csum_start + 13]
         return (offset[0] >> 4) * 4 if offset else 20
 
+    @property
+    def _kind(self) -> int:
+        """What to cut it into, by its number in GSOType."""
+        return self.gso_type & ~(GSO_ECN | GSO_UDP_TUNNEL)
+
     def moved(self, octets: Buffer, by: int = 0) -> SuperPacket:
         """Return a super-packet of other bytes, in which all that the fields speak of stands *by* bytes later."""
+        in_tunnel = self.gso_type & GSO_UDP_TUNNEL
         return SuperPacket(
             octets,
             self.gso_type,
@@ -127,23 +162,28 @@ class SuperPacket(bytes):
             self.csum_offset,
             self.needs_csum,
             self.fixed_id,
+            max(self.outer_th_offset + by, 0) if in_tunnel else 0,
+            max(self.inner_nh_offset + by, 0) if in_tunnel else 0,
+            self.tunnel_csum,
         )
 
     def check(self, ethernet: bool = False) -> None:
         """
         Make sure that the kernel would take the packet with these fields: a refusal here is its EINVAL there.
 
-        The packet's own bytes are not read. A wrong hdr_len within the packet passes, as does a gso_size that
-        leaves but one segment.
+        The packet's own bytes are not read, but for the version of an inner IP header. A wrong hdr_len within the
+        packet passes, as does a gso_size that leaves but one segment. One in a tunnel passes on a tun too, where Linux
+        6.18 wants its offsets to leave room for an Ethernet header that is not there.
 
         Args:
             ethernet: Whether this is a tap's frame.
 
         Raises:
-            PacketError: With reason ``short_header``, ``bad_hdr_len``, ``bad_csum_off``, ``bad_gso_type`` or
-                ``bad_gso_size``.
+            PacketError: With reason ``short_header``, ``bad_hdr_len``, ``bad_csum_off``, ``bad_gso_type``,
+                ``bad_gso_size`` or ``bad_tunnel``.
 
-        tun_vnet_hdr_get() in Linux drivers/net/tun_vnet.h, virtio_net_hdr_to_skb() in include/linux/virtio_net.h.
+        tun_vnet_hdr_get() in Linux drivers/net/tun_vnet.h, virtio_net_hdr_to_skb() and virtio_net_hdr_tnl_to_skb() in
+        include/linux/virtio_net.h.
         """
         for name in ("gso_type", "gso_size", "hdr_len", "csum_start", "csum_offset"):
             if not 0 <= getattr(self, name) <= 0xFFFF:
@@ -161,16 +201,37 @@ class SuperPacket(bytes):
             raise _bad(f"there are {size} bytes, an Ethernet header takes 14", "short_header")
         if ethernet and 0 < pulled < 14:
             raise _bad(f"hdr_len is {pulled}, an Ethernet header takes 14", "bad_hdr_len")
+        if self.gso_type & GSO_UDP_TUNNEL:
+            self._check_tunnel(14 if ethernet else 0)
         headers = self._check_gso(size)
-        if self.gso_type & ~GSO_ECN == GSOType.UDP_L4 and size - headers > self.gso_size * _MAX_UDP_SEGMENTS:
+        if self._kind == GSOType.UDP_L4 and size - headers > self.gso_size * _MAX_UDP_SEGMENTS:
             raise _bad(
                 f"{size - headers} bytes in segments of {self.gso_size} are more than {_MAX_UDP_SEGMENTS}",
                 "bad_gso_size",
             )
 
+    def _check_tunnel(self, link: int) -> None:
+        """Check that what is inside is to be cut, and that the headers can be where the offsets say."""
+        kind, tunnel = self._kind, self.gso_type & GSO_UDP_TUNNEL
+        if tunnel == GSO_UDP_TUNNEL:
+            raise _bad("it is in a tunnel over IPv4 and over IPv6", "bad_gso_type")
+        if kind in (GSOType.NONE, GSOType.UFO) or not self.needs_csum:
+            raise _bad("in a tunnel are TCP and UDP segments that need needs_csum", "bad_gso_type")
+        least = link + (20 if tunnel == GSO_UDP_TUNNEL_IPV4 else 40)
+        if self.outer_th_offset < least:
+            raise _bad(f"outer_th_offset is {self.outer_th_offset}, it must be at least {least}", "bad_tunnel")
+        least = self.outer_th_offset + 8
+        if self.inner_nh_offset < least:
+            raise _bad(f"inner_nh_offset is {self.inner_nh_offset}, it must be at least {least}", "bad_tunnel")
+        byte = self[self.inner_nh_offset : self.inner_nh_offset + 1]
+        is_ipv6 = kind == GSOType.TCPV6 or (kind == GSOType.UDP_L4 and bool(byte) and byte[0] >> 4 == 6)
+        least = self.inner_nh_offset + (40 if is_ipv6 else 20)
+        if self.csum_start < least:
+            raise _bad(f"csum_start is {self.csum_start}, it must be at least {least}", "bad_csum_off")
+
     def _check_gso(self, size: int) -> int:
         """Check type, size and the place of the checksum; return what the kernel takes for the headers' length."""
-        kind = self.gso_type & ~GSO_ECN
+        kind = self._kind
         transport = 0
         if self.gso_type:
             if kind not in _HEADER_LENGTHS:

@@ -15,21 +15,15 @@ def rewritten(packet: bytes, octets: bytes) -> bytes:
     """Return *octets*, as long as *packet*, as what *packet* is: a super-packet keeps its fields."""
     if not isinstance(packet, SuperPacket):
         return octets
-    return SuperPacket(
-        octets,
-        packet.gso_type,
-        packet.gso_size,
-        packet.hdr_len,
-        packet.csum_start,
-        packet.csum_offset,
-        packet.needs_csum,
-        packet.fixed_id,
-    )
+    return SuperPacket(octets, **vars(packet))
 
 
 def is_partial(packet: bytes, transport: int) -> bool:
     """Return whether the checksum of the header at *transport* is no checksum yet, only the pseudo-header's sum."""
-    return isinstance(packet, SuperPacket) and packet.needs_csum and packet.csum_start == transport
+    if not isinstance(packet, SuperPacket):
+        return False
+    outer = packet.tunnel_csum and packet.outer_th_offset == transport
+    return outer or (packet.needs_csum and packet.csum_start == transport)
 
 
 def updated_transport(found: int, protocol: int, old: int, new: int) -> int:

@@ -22,7 +22,7 @@ def test_what_an_option_names(given: Any, features: set[str]) -> None:
 @pytest.mark.parametrize("given", ["lro", ["tso", "lro"], [1]])
 def test_another_name(given: Any) -> None:
     """A feature there is not is an error that names those there are."""
-    with pytest.raises(ValueError, match="offload is True, False, or some of tcp_gro, tso, udp_gro, uso; not "):
+    with pytest.raises(ValueError, match="offload is True, False, or some of tcp_gro, tso, tunnel, udp_gro, uso; not "):
         check_offload(given)
 
 
@@ -42,7 +42,7 @@ def test_what_is_no_name() -> None:
         ("tso", {"tso"}),
         ("tso, tcp_gro", {"tso", "tcp_gro"}),
         ("-uso", OFFLOAD - {"uso"}),
-        ("-uso,-udp_gro", {"tso", "tcp_gro"}),
+        ("-uso,-udp_gro,-tunnel", {"tso", "tcp_gro"}),
         ("tso,-tso", set()),
         ("1,-tso", OFFLOAD - {"tso"}),
     ],
@@ -60,5 +60,5 @@ def test_the_environment_adds_nothing() -> None:
 
 def test_the_environment_names_something_else() -> None:
     """A feature there is not is an error that names those there are."""
-    with pytest.raises(ValueError, match="AIOTUN_OFFLOAD names lro; the features are tcp_gro, tso, udp_gro, uso"):
+    with pytest.raises(ValueError, match="names lro; the features are tcp_gro, tso, tunnel, udp_gro, uso"):
         allowed_offload(OFFLOAD, {ENVIRONMENT: "lro"})

@@ -11,10 +11,11 @@ import pytest
 from offload import packets as p
 from offload.oracle import differences
 from offload.refusals import disagreements
-from offload.rig import Kernel, kernel
+from offload.rig import LARGEST, Kernel, kernel
 from offload.trains import random_batch
+from offload.tunnels import in_tunnel, random_tunnel
 
-from aiotun.offload import coalesce, complete
+from aiotun.offload import coalesce, complete, segment
 from aiotun.packet import SuperPacket
 
 pytestmark = pytest.mark.kernel
@@ -53,6 +54,39 @@ def test_the_kernel_takes_what_was_merged(judge: tuple[Kernel, bool]) -> None:
                 parts = p.cut([packet], ethernet)
                 assert rig.forward(packet) == [came for part in parts for came in rig.forward(part)]
     assert merged > 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_kernel_cuts_the_same_segments_in_tunnels(seed: int) -> None:
+    """
+    Random super-packets in tunnels leave the bridge in the segments that segment() makes, byte for byte.
+
+    But one of a lone segment, of which the kernel leaves the outer checksum as it is.
+    """
+    rng, compared = random.Random(seed), 0
+    with kernel(ethernet=True) as rig:
+        for _ in range(100):
+            packet = random_tunnel(rng, link=rng.choice((14, 18, 22)))
+            packet.check(ethernet=True)
+            segments = segment(packet, ethernet=True)
+            if len(segments) > 1 and len(packet) <= LARGEST:
+                assert rig.forward(packet) == segments
+                compared += 1
+    assert compared > 50
+
+
+def test_a_tun_takes_no_tunnel() -> None:
+    """A tun wants room for an Ethernet header in front of the outer headers, which there is not."""
+    with kernel() as rig:
+        for packet in (in_tunnel(p.big(4), 4), in_tunnel(p.big(4), 6)):
+            with pytest.raises(OSError, match="Invalid argument"):
+                rig.forward(packet)
+
+
+def test_the_kernel_refuses_the_same_tunnels() -> None:
+    """Where check() refuses a frame in a tunnel the kernel answers EINVAL, and nowhere else."""
+    with kernel(ethernet=True) as rig:
+        assert list(disagreements(rig, 1, 2000, True, tunnels=True)) == []
 
 
 def survives(rig: Kernel, packet: bytes) -> bool:

@@ -10,15 +10,19 @@ from collections.abc import Iterator
 import pytest
 
 from aiotun.endpoint.offload import ENVIRONMENT
+from aiotun.linux import offload as module
 from aiotun.linux.constants import IFF_VNET_HDR, INT, TUNSETOFFLOAD, TUNSETVNETHDRSZ
-from aiotun.linux.offload import Offloading, own_header, shared_header
+from aiotun.linux.offload import Offloading, own_header, own_offload, shared_header
 from aiotun.linux.terms import Terms
 from aiotun.linux.tunfile import TunFile
 from aiotun.linux.tunopen import adopt_device, open_device
 
 ALL = frozenset(("tso", "uso", "tcp_gro", "udp_gro"))
+TUNNELS = ALL | {"tunnel"}
 TSO = frozenset(("TUN_F_CSUM", "TUN_F_TSO4", "TUN_F_TSO6"))
 USO = frozenset(("TUN_F_CSUM", "TUN_F_USO4", "TUN_F_USO6"))
+TUNNEL = frozenset(("TUN_F_UDP_TUNNEL_GSO", "TUN_F_UDP_TUNNEL_GSO_CSUM"))
+IN_TUNNELS = frozenset((0x21, 0x24, 0x25, 0x41, 0x44, 0x45))
 
 
 # --- the kernel -----------------------------------------------------------------------------------
@@ -101,11 +105,11 @@ def test_the_environment_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     ("features", "cut"), [(ALL, set()), (ALL - {"tcp_gro"}, {1, 4}), (ALL - {"udp_gro"}, {5}), (set(), {1, 4, 5})]
 )
 def test_what_is_cut(monkeypatch: pytest.MonkeyPatch, features: set[str], cut: set[int]) -> None:
-    """Super-packets of a kind that is off are cut before they are written."""
+    """Super-packets of a kind that is off are cut before they are written, in tunnels those of all kinds."""
     refusing(monkeypatch)
     offload = Offloading(10)
     offload.switch(0, frozenset(features))
-    assert offload.cut == cut
+    assert offload.cut == cut | IN_TUNNELS
 
 
 def test_what_is_refused_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,9 +118,78 @@ def test_what_is_refused_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     offload = Offloading(10)
     offload.switch(0, ALL)
     offload.refuse(5, "why")
-    assert (offload.features, set(offload.cut), dict(offload.off)) == (ALL - {"udp_gro"}, {5}, {"udp_gro": "why"})
+    assert (offload.features, offload.cut) == (ALL - {"udp_gro"}, IN_TUNNELS | {5})
+    assert offload.off == {"udp_gro": "why"}
     offload.switch(0, ALL)
     assert (offload.features, offload.off) == (ALL, {})
+
+
+def test_tunnels_are_asked_for_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the header for it, tunnels are the third step, and their super-packets are written in one piece."""
+    asked = refusing(monkeypatch)
+    offload = Offloading(24)
+    offload.switch(0, TUNNELS)
+    assert (asked, offload.features, offload.flags) == ([0, 0x07, 0x67, 0x1E7], TUNNELS, TSO | USO | TUNNEL)
+    assert not offload.cut | offload.unwanted
+    assert not offload.off
+
+
+def test_X11_a_kernel_without_tunnels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """X11: a kernel before 6.17 refuses tunnels; all else stays, the header is the short one, and it is said why."""
+    asked = refusing(monkeypatch, 0x180)
+    sizes: list[int] = []
+
+    def own(fd: int, size: int = 10) -> int:
+        sizes.append(size)
+        return size
+
+    monkeypatch.setattr(module, "own_header", own)
+    offload = own_offload(0, TUNNELS)
+    assert (asked, offload.features, offload.flags) == ([0, 0x07, 0x67, 0x1E7], ALL, TSO | USO)
+    assert (sizes, offload.header, offload.cut) == ([24, 10], 10, IN_TUNNELS)
+    assert offload.off == dict.fromkeys(TUNNEL, "the kernel refuses it: EINVAL")
+
+
+def test_tunnels_without_uso(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where USO is refused tunnels are asked for with TSO alone."""
+    asked = refusing(monkeypatch, 0x60)
+    offload = Offloading(24)
+    offload.switch(0, TUNNELS)
+    assert (asked[-1], offload.features) == (0x187, TUNNELS - {"uso"})
+
+
+@pytest.mark.parametrize(
+    ("features", "unwanted"),
+    [
+        ({"tso", "uso"}, IN_TUNNELS),
+        ({"uso", "tunnel"}, IN_TUNNELS | {1, 4}),
+        (set(), IN_TUNNELS | {1, 4}),
+        ({"tso", "tunnel"}, set()),
+    ],
+)
+def test_tunnels_are_never_switched_off(
+    monkeypatch: pytest.MonkeyPatch, features: set[str], unwanted: set[int]
+) -> None:
+    """The kernel goes on to grant tunnels, with what they rest on; what is off is to be cut by who reads."""
+    asked = refusing(monkeypatch)
+    offload = Offloading(24)
+    offload.switch(0, TUNNELS)
+    del asked[:]
+    offload.switch(0, frozenset(features))
+    assert all(mask & 0x187 == 0x187 for mask in asked)
+    assert (offload.features, offload.unwanted) == (
+        features - ({"tunnel"} if "tso" not in features else set()),
+        unwanted,
+    )
+
+
+def test_a_refusal_in_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in a tunnel that is refused is cut from then on; what is read stays as it is."""
+    refusing(monkeypatch)
+    offload = Offloading(24)
+    offload.switch(0, TUNNELS)
+    offload.refuse(0x25, "why")
+    assert (offload.features, set(offload.cut), dict(offload.off)) == (TUNNELS, {0x25}, {})
 
 
 # --- devices that were there before ---------------------------------------------------------------

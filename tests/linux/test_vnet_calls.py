@@ -191,6 +191,46 @@ def test_a_field_without_room(form: WriteVnet, ends: tuple[int, int], field: str
     assert os.read(ends[1], SIZE) == bytes(10) + b"before"
 
 
+TUNNEL = SuperPacket(b"inside", 0x21, 7, 6, 5, 4, True, False, 3, 2, True)
+TUNNEL_HEADER = bytes((9, 0x21, 6, 0, 7, 0, 5, 0, 4, 0)) + bytes(10) + bytes((3, 0, 2, 0))
+
+
+@both(write_vnet)
+@pytest.mark.parametrize("header", [24, 26])
+def test_a_tunnel_is_written(form: WriteVnet, ends: tuple[int, int], header: int) -> None:
+    """The offsets of a tunnel are 20 bytes into the header, and what a longer one has behind them is zero."""
+    assert form(ends[0], [TUNNEL, b"plain"], header) == (2, 0)
+    assert os.read(ends[1], SIZE) == TUNNEL_HEADER + bytes(header - 24) + b"inside"
+    assert os.read(ends[1], SIZE) == bytes(header) + b"plain"
+
+
+@both(write_vnet)
+@pytest.mark.parametrize("header", [10, 12, 23])
+def test_a_tunnel_without_room(form: WriteVnet, ends: tuple[int, int], header: int) -> None:
+    """A super-packet in a tunnel is EINVAL where the header has no room for its offsets."""
+    assert form(ends[0], [b"before", TUNNEL], header) == (1, errno.EINVAL)
+
+
+@both(write_vnet)
+@pytest.mark.parametrize("field", ["outer_th_offset", "inner_nh_offset"])
+@pytest.mark.parametrize("number", [-1, 1 << 16, 1 << 80])
+def test_an_offset_without_room(form: WriteVnet, ends: tuple[int, int], field: str, number: int) -> None:
+    """An offset that takes more than 16 bits is EINVAL."""
+    wrong = SuperPacket(b"wrong", 0x21, **{field: number})
+    assert form(ends[0], [wrong], 24) == (0, errno.EINVAL)
+
+
+@both(read_vnet)
+@pytest.mark.parametrize(("header", "offsets"), [(24, (3, 2, True)), (26, (3, 2, True)), (23, (0, 0, False))])
+def test_a_tunnel_is_read(form: ReadVnet, ends: tuple[int, int], header: int, offsets: tuple[int, int, bool]) -> None:
+    """The offsets of a tunnel are read where the header has them."""
+    os.write(ends[1], (TUNNEL_HEADER + bytes(2))[:header] + b"inside")
+    ((packet,), _, _) = form(ends[0], 1, SIZE, header)
+    assert isinstance(packet, SuperPacket)
+    assert (packet, packet.gso_type) == (b"inside", 0x21)
+    assert (packet.outer_th_offset, packet.inner_nh_offset, packet.tunnel_csum) == offsets
+
+
 @both(write_vnet)
 def test_writing_to_no_device(form: WriteVnet) -> None:
     """What the system call refuses is told by its errno."""
@@ -212,7 +252,19 @@ def test_a_part_of_a_packet() -> None:
 
 words = st.integers(0, 0xFFFF)
 plain = st.binary(max_size=200)
-supers = st.builds(SuperPacket, plain, st.integers(0, 255), words, words, words, words, st.booleans())
+supers = st.builds(
+    SuperPacket,
+    plain,
+    gso_type=st.integers(0, 255),
+    gso_size=words,
+    hdr_len=words,
+    csum_start=words,
+    csum_offset=words,
+    needs_csum=st.booleans(),
+    outer_th_offset=words,
+    inner_nh_offset=words,
+    tunnel_csum=st.booleans(),
+)
 
 
 @given(st.lists(plain | supers, max_size=80))
@@ -227,14 +279,14 @@ def test_what_is_written_is_read(batch: list[bytes]) -> None:
                 done = 0
                 came: list[bytes] = []
                 while done < len(batch):
-                    done += write(near.fileno(), batch[done:], 10)[0]
-                    came += read(far.fileno(), 100, SIZE, 10)[0]
+                    done += write(near.fileno(), batch[done:], 24)[0]
+                    came += read(far.fileno(), 100, SIZE, 24)[0]
             assert list(map(described, came)) == [described(as_read(packet)) for packet in batch]
 
 
 def as_read(packet: bytes) -> bytes:
     """What a header tells of the packet: no fixed_id, and no checksum left to do where there is nothing to cut."""
-    told = parse_vnet(pack_vnet(packet) + packet)
+    told = parse_vnet(pack_vnet(packet, 24) + packet, 24)
     if not isinstance(told, SuperPacket) or told.gso_type:
         return told
     try:

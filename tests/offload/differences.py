@@ -24,8 +24,10 @@ NUMBERS = (0, 1, 2, 6, 7, 8, 16, 19, 20, 39, 40, 41, 64, 128, 129, 0xFFFE, 0xFFF
 ODD_NUMBERS = (-1, -20, 2**31 - 1, 2**31, 2**63, 2**64, True)
 ODD_FIELDS = (*ODD_NUMBERS, -(2**31) - 1, -(2**64))
 NO_NUMBERS = (None, 1.0, "1", b"\1")
-FIELDS = ("gso_type", "gso_size", "hdr_len", "csum_start", "csum_offset", "needs_csum", "fixed_id")
-TYPES = (0, 1, 3, 4, 5, 0x81, 0x84, 0x85, 0x80, 2)
+FLAGS = ("needs_csum", "fixed_id", "tunnel_csum")
+FIELDS = ("gso_type", "gso_size", "hdr_len", "csum_start", "csum_offset", "needs_csum", "fixed_id",
+    "outer_th_offset", "inner_nh_offset", "tunnel_csum")  # fmt: skip
+TYPES = (0, 1, 3, 4, 5, 0x81, 0x84, 0x85, 0x80, 2, 0x20, 0x21, 0x44, 0x65)
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 
@@ -99,7 +101,7 @@ def random_field(rng: random.Random, name: str, near: int) -> Any:
         return rng.choice(NO_NUMBERS)
     if kind < 0.15:
         return rng.choice(ODD_FIELDS if name in FIELDS else ODD_NUMBERS)
-    if name in ("needs_csum", "fixed_id"):
+    if name in FLAGS:
         return rng.random() < 0.5
     return rng.choice(TYPES if name == "gso_type" else (*NUMBERS, near - 2, near - 1, near, near + 1))
 

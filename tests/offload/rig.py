@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from aiotun.packet import pack_vnet
+from aiotun.packet import VNET_TUNNEL_HEADER_SIZE, pack_vnet
 
 CLONE_NEWNET = 0x40000000
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 1, 2, 0x1000, 0x4000
 TUNSETOFFLOAD = 0x400454D0
+TUNSETVNETHDRSZ = 0x400454D8
 EVERY_OFFLOAD = 0x1 | 0x2 | 0x4 | 0x8 | 0x20 | 0x40  # TUN_F_: CSUM, TSO4, TSO6, TSO_ECN, USO4, USO6
 
 LARGEST = 65535
@@ -60,7 +61,7 @@ class Kernel:
 
     def forward(self, packet: bytes) -> list[bytes]:
         """Write *packet* with its vnet header, and return all that has come out of the other device by then."""
-        self.write(pack_vnet(packet), packet)
+        self.write(pack_vnet(packet, VNET_TUNNEL_HEADER_SIZE), packet)
         return [answer for answer in self._read() if self._senders.match(answer)]
 
     def write(self, header: bytes, packet: bytes) -> None:
@@ -84,6 +85,7 @@ def kernel(*, ethernet: bool = False) -> Iterator[Kernel]:
         stack.callback(os.close, source)
         stack.callback(os.close, sink)
         fcntl.ioctl(source, TUNSETOFFLOAD, EVERY_OFFLOAD)
+        fcntl.ioctl(source, TUNSETVNETHDRSZ, struct.pack("i", VNET_TUNNEL_HEADER_SIZE))
         for switch in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
             Path("/proc/sys/net", switch).write_text("1")
         subprocess.run(["ip", "-batch", "-"], input=TAP_SETUP if ethernet else TUN_SETUP, text=True, check=True)

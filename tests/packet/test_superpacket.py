@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aiotun.errors import PacketError
-from aiotun.packet import GSO_ECN, GSOType, SuperPacket
+from aiotun.packet import GSO_ECN, GSO_UDP_TUNNEL, GSO_UDP_TUNNEL_IPV4, GSO_UDP_TUNNEL_IPV6, GSOType, SuperPacket
 
 FIELDS: dict[str, Any] = {
     "gso_type": 1,
@@ -26,6 +26,14 @@ TCP6: dict[str, Any] = TCP4 | {"gso_type": 4, "csum_start": 40}
 UDP4: dict[str, Any] = TCP4 | {"gso_type": 5, "csum_offset": 6}
 UDP6: dict[str, Any] = UDP4 | {"csum_start": 40}
 UFO: dict[str, Any] = UDP4 | {"gso_type": 3}
+TUNNEL: dict[str, Any] = TCP4 | {
+    "gso_type": 0x21,
+    "csum_start": 84,
+    "outer_th_offset": 34,
+    "inner_nh_offset": 64,
+    "tunnel_csum": True,
+}
+TUNNEL_FIELDS: dict[str, Any] = FIELDS | TUNNEL
 CHECKSUM: dict[str, Any] = {"csum_start": 20, "csum_offset": 6, "needs_csum": True}
 
 
@@ -75,8 +83,15 @@ def test_what_is_cut_from_it_is_plain(cut: Any) -> None:
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
 def test_a_copy_is_whole(again: Any) -> None:
     """Copies and pickles keep bytes and fields."""
-    packet = again(SuperPacket(b"abc", **FIELDS))
-    assert (type(packet), bytes(packet), vars(packet)) == (SuperPacket, b"abc", FIELDS)
+    for fields in (FIELDS, TUNNEL_FIELDS):
+        packet = again(SuperPacket(b"abc", **fields))
+        assert (type(packet), bytes(packet), vars(packet)) == (SuperPacket, b"abc", fields)
+
+
+def test_outside_of_tunnels_there_is_nothing_to_say() -> None:
+    """The fields of a tunnel are there to be read of every super-packet."""
+    packet = SuperPacket(b"abc", **FIELDS)
+    assert (packet.outer_th_offset, packet.inner_nh_offset, packet.tunnel_csum) == (0, 0, False)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +102,7 @@ def test_a_copy_is_whole(again: Any) -> None:
         (FIELDS, "<SuperPacket of 3 bytes, TCPV4 in segments of 100, needs its checksum>"),
         ({"gso_type": 0x84, "gso_size": 7}, "<SuperPacket of 3 bytes, TCPV6 in segments of 7>"),
         ({"gso_type": 0x8F, "gso_size": 7}, "<SuperPacket of 3 bytes, 143 in segments of 7>"),
+        ({"gso_type": 0xC4, "gso_size": 7}, "<SuperPacket of 3 bytes, TCPV6 in a tunnel in segments of 7>"),
     ],
 )
 def test_repr(fields: dict[str, Any], text: str) -> None:
@@ -98,7 +114,7 @@ def test_repr(fields: dict[str, Any], text: str) -> None:
 def test_the_kernels_numbers() -> None:
     """The types have the numbers of linux/virtio_net.h."""
     assert {kind.name: int(kind) for kind in GSOType} == {"NONE": 0, "TCPV4": 1, "UFO": 3, "TCPV6": 4, "UDP_L4": 5}
-    assert GSO_ECN == 0x80
+    assert (GSO_ECN, GSO_UDP_TUNNEL_IPV4, GSO_UDP_TUNNEL_IPV6, GSO_UDP_TUNNEL) == (0x80, 0x20, 0x40, 0x60)
 
 
 @pytest.mark.parametrize("fields", [TCP4, TCP6, UDP4, UDP6, UFO, CHECKSUM, {}])
@@ -230,6 +246,63 @@ def test_moved() -> None:
     assert vars(moved) == vars(packet) | {"hdr_len": packet.hdr_len + 14, "csum_start": packet.csum_start + 14}
     assert moved == bytes(314)
     assert vars(moved.moved(moved[14:], -14)) == vars(packet)
+
+
+def test_moved_in_a_tunnel() -> None:
+    """The offsets of a tunnel are moved like the others."""
+    packet = SuperPacket(bytes(500), **TUNNEL).moved(bytes(514), 14)
+    assert vars(packet) == vars(
+        SuperPacket(bytes(514), **(TUNNEL | {"csum_start": 98, "outer_th_offset": 48, "inner_nh_offset": 78}))
+    )
+
+
+TUNNEL6: dict[str, Any] = TUNNEL | {"gso_type": 0x44, "csum_start": 104}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (TUNNEL, ""),
+        (TUNNEL | {"gso_type": 0xA1, "tunnel_csum": False}, ""),
+        (TUNNEL | {"gso_type": 0x25, "csum_offset": 6}, ""),
+        (TUNNEL | {"gso_type": 0x61}, "bad_gso_type"),
+        (TUNNEL | {"gso_type": 0x20}, "bad_gso_type"),
+        (TUNNEL | {"gso_type": 0x23, "csum_offset": 6}, "bad_gso_type"),
+        (TUNNEL | {"gso_type": 0x22}, "bad_gso_type"),
+        (TUNNEL | {"gso_type": 0xA5, "csum_offset": 6}, "bad_gso_type"),
+        (TUNNEL | {"needs_csum": False}, "bad_gso_type"),
+        (TUNNEL | {"outer_th_offset": 33}, "bad_tunnel"),
+        (TUNNEL | {"outer_th_offset": 56}, ""),
+        (TUNNEL | {"outer_th_offset": 57}, "bad_tunnel"),
+        (TUNNEL | {"csum_start": 83}, "bad_csum_off"),
+        (TUNNEL | {"csum_offset": 6}, "bad_csum_off"),
+        (TUNNEL | {"gso_size": 0}, "bad_gso_size"),
+        (TUNNEL6, "bad_tunnel"),
+        (TUNNEL6 | {"outer_th_offset": 54}, ""),
+        (TUNNEL6 | {"outer_th_offset": 53}, "bad_tunnel"),
+        (TUNNEL6 | {"outer_th_offset": 54, "csum_start": 103}, "bad_csum_off"),
+    ],
+)
+def test_what_the_kernel_refuses_in_tunnels(fields: dict[str, Any], reason: str) -> None:
+    """The offsets of a tunnel leave room for the headers between them, and what is inside is to be cut."""
+    assert verdict(500, ethernet=True, **fields) == reason
+
+
+def test_udp_in_ipv6_in_a_tunnel() -> None:
+    """Of UDP the inner IP header says how long it must be."""
+    fields = TUNNEL | {"gso_type": 0x25, "csum_offset": 6, "csum_start": 103}
+    octets = bytearray(500)
+    SuperPacket(octets, **fields).check(ethernet=True)
+    octets[64] = 0x60
+    with pytest.raises(PacketError) as caught:
+        SuperPacket(octets, **fields).check(ethernet=True)
+    assert caught.value.reason == "bad_csum_off"
+
+
+def test_a_packet_in_a_tunnel_is_no_frame() -> None:
+    """A tun's packet has no Ethernet header for which its offsets would have to leave room."""
+    fields = TUNNEL | {"outer_th_offset": 20}
+    assert [verdict(500, ethernet, **fields) for ethernet in (False, True)] == ["", "bad_tunnel"]
 
 
 def test_moved_what_says_nothing() -> None:

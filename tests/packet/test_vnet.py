@@ -10,14 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiotun.errors import PacketError
-from aiotun.packet import VNET_HEADER_SIZE, VNET_MRG_HEADER_SIZE, SuperPacket, pack_vnet, parse_vnet
+from aiotun.packet import (
+    GSO_UDP_TUNNEL,
+    VNET_HEADER_SIZE,
+    VNET_MRG_HEADER_SIZE,
+    VNET_TUNNEL_HEADER_SIZE,
+    SuperPacket,
+    pack_vnet,
+    parse_vnet,
+)
 
 from .strategies import uint
 
 super_packets = st.builds(
     SuperPacket,
     st.binary(max_size=50),
-    gso_type=uint(8),
+    gso_type=uint(8).filter(lambda kind: not kind & GSO_UDP_TUNNEL),
     gso_size=uint(16),
     hdr_len=uint(16),
     csum_start=uint(16),
@@ -30,8 +38,44 @@ EXAMPLE_HEADER = bytes.fromhex("0181050403020706 0908")
 
 
 def test_the_sizes() -> None:
-    """The header takes 10 bytes, and 12 with num_buffers."""
-    assert (VNET_HEADER_SIZE, VNET_MRG_HEADER_SIZE) == (10, 12)
+    """The header takes 10 bytes, 12 with num_buffers, and 24 with the offsets of a tunnel."""
+    assert (VNET_HEADER_SIZE, VNET_MRG_HEADER_SIZE, VNET_TUNNEL_HEADER_SIZE) == (10, 12, 24)
+
+
+TUNNEL = SuperPacket(b"abc", 0x21, 0x0203, 0x0405, 0x0607, 0x0809, True, False, 0x0A0B, 0x0C0D, True)
+TUNNEL_HEADER = bytes.fromhex("0921050403020706 0908 00000000000000000000 0b0a 0d0c")
+
+
+@pytest.mark.parametrize("size", [24, 26])
+def test_the_offsets_of_a_tunnel(size: int) -> None:
+    """The outer transport's and the inner network's offset stand 20 bytes into the header, the low byte first."""
+    assert pack_vnet(TUNNEL, size) == TUNNEL_HEADER.ljust(size, b"\0")
+    assert vars(parse_vnet(TUNNEL_HEADER.ljust(size, b"\xff") + b"abc", size)) == vars(TUNNEL)
+
+
+@pytest.mark.parametrize("size", [10, 12, 23])
+def test_a_header_without_room_for_a_tunnel(size: int) -> None:
+    """A tunnel's offsets are not left out silently: the packet is refused, and read without them."""
+    with pytest.raises(PacketError, match=f"size is {size}, in a tunnel it must be at least 24") as caught:
+        pack_vnet(TUNNEL, size)
+    assert caught.value.reason == "bad_value"
+    parsed = parse_vnet(TUNNEL_HEADER[:size] + b"abc", size)
+    assert isinstance(parsed, SuperPacket)
+    assert (parsed.gso_type, parsed.outer_th_offset, parsed.inner_nh_offset) == (0x21, 0, 0)
+
+
+@pytest.mark.parametrize("field", ["outer_th_offset", "inner_nh_offset"])
+def test_an_offset_of_more_than_16_bits(field: str) -> None:
+    """An offset that does not fit is refused like any field."""
+    with pytest.raises(PacketError) as caught:
+        pack_vnet(SuperPacket(b"abc", 0x21, **{field: 0x10000}), 24)
+    assert caught.value.reason == "bad_value"
+
+
+def test_the_hash_is_not_read() -> None:
+    """What a tun leaves zero between num_buffers and the offsets is of no use."""
+    header = TUNNEL_HEADER[:10] + b"\xff" * 10 + TUNNEL_HEADER[20:]
+    assert vars(parse_vnet(header + b"abc", 24)) == vars(TUNNEL)
 
 
 def test_C25_the_numbers_are_little_endian() -> None:
