@@ -13,13 +13,13 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from ..batch import nbytes
+from ..errors import DeviceError, PacketError
 from ..pipeline import Batch, Outcome, Path, Stage
 from .blocks import Direction
 from .flight_story import Run, Step, tell
 from .interface import CaptureInterface
-from .pcap import LinkType
 from .pcapng import PcapngWriter
-from .probe import Probe, Probes
+from .probe import Probe, Probes, linktype_of
 
 __all__ = ["FlightRecorder"]
 
@@ -60,6 +60,7 @@ class FlightRecorder:
         self._runs: deque[Run] = deque()
         self._packets = self._bytes = 0
         self._run: Run | None = None  # the batch under way, or the last
+        self._fault: Exception | None = None  # what a stage raised: who runs the path may cancel our block for it
         self._watched: dict[Path, tuple[Probes[Run], Direction | None, int]] = {}
         self._signals: list[tuple[asyncio.AbstractEventLoop, int]] = []
 
@@ -80,17 +81,20 @@ class FlightRecorder:
     ) -> None:
         """Dump if an exception leaves the block, which gets a note of where; not for a cancel or an exit. Close."""
         try:
-            if isinstance(error, Exception):
+            fault = error if isinstance(error, Exception) else self._fault if error is not None else None
+            if fault is not None:
                 try:
-                    error.add_note(f"flight recorder: the last packets are in {self.dump(reason=repr(error))}")
+                    fault.add_note(f"flight recorder: the last packets are in {self.dump(reason=repr(fault))}")
                 except Exception as failed:
-                    error.add_note(f"flight recorder: the last packets could not be written: {failed}")
+                    fault.add_note(f"flight recorder: the last packets could not be written: {failed}")
         finally:
             self.close()
 
-    def watch(self, path: Path, *, direction: Direction | None = None, linktype: int = LinkType.RAW) -> None:
+    def watch(self, path: Path, *, direction: Direction | None = None, linktype: int | None = None) -> None:
         """
         Remember what passes *path* from now on. Its stages may be changed; those put in later are not told of.
+
+        *linktype* is what its packets begin with; by default as the path says, frames or IP packets.
 
         Raises:
             ValueError: If the path is watched already, or has no stage.
@@ -99,7 +103,7 @@ class FlightRecorder:
             raise ValueError(f"{path.name}: the flight recorder watches it already")
         if not len(path):
             raise ValueError(f"{path.name}: there is no stage to watch")
-        self._watched[path] = Probes(path, self), direction, linktype
+        self._watched[path] = Probes(path, self), direction, linktype_of(path, linktype)
 
     def dump_on_signal(self, number: int = signal.SIGUSR2) -> None:
         """
@@ -174,6 +178,8 @@ class FlightRecorder:
             run.steps.append(probe)
         else:
             self._step(run, probe.name, probe.stage, after)
+            if isinstance(after, Exception) and not isinstance(after, DeviceError | PacketError):
+                self._fault = after
 
     # --- inside -----------------------------------------------------------------------------------
 

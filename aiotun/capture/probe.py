@@ -6,8 +6,9 @@ import contextlib
 from typing import Generic, Protocol, TypeVar
 
 from ..pipeline import Batch, Path, Stage
+from .pcap import LinkType
 
-__all__ = ["Observer", "Probe", "Probes"]
+__all__ = ["Observer", "Probe", "Probes", "linktype_of"]
 
 T = TypeVar("T")
 
@@ -48,6 +49,11 @@ class Probe(Generic[T]):
         observer.leave(entered, self, after)
         return after
 
+    @property
+    def __wrapped__(self) -> Stage:
+        """The stage, for who looks for it."""
+        return self.stage
+
     def __getattr__(self, name: str) -> object:
         """Return what the stage is marked with: its reason, whether it delivers."""
         return getattr(self.stage, name)
@@ -84,3 +90,10 @@ class Probes(Generic[T]):
                 while isinstance(stage, Probe) and stage.ended:
                     stage = stage.stage
                     self.path.replace(probe.name, stage, keep_counters=True)
+
+
+def linktype_of(path: Path, linktype: int | None) -> int:
+    """Return what the packets of *path* begin with: *linktype*, if it is given."""
+    if linktype is not None:
+        return linktype
+    return LinkType.ETHERNET if path.ethernet else LinkType.RAW

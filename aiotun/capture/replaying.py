@@ -6,8 +6,7 @@ import errno
 import itertools
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import BinaryIO
 
 from ..batch import nbytes
@@ -20,6 +19,7 @@ from .blocks import Direction
 from .interface import CaptureInterface
 from .opening import open_capture
 from .pcap import LinkType
+from .reading import CaptureReader
 from .records import Recorded
 from .schedule import DueReadiness, Schedule
 
@@ -43,7 +43,8 @@ def replay(
     Packets come as far apart as they were recorded, from the first receive on, by the event loop's clock; who is late
     gets what is due at once. The capture is read as it is needed. After the last packet iteration ends, and recv()
     raises DeviceClosed. A super-packet comes cut, or whole to who asks for it so, as it was recorded; packets of which
-    not everything was kept do not come, and are counted as ``truncated``.
+    not everything was kept do not come, and are counted as ``truncated``. A capture of several interfaces comes as one
+    row, in the file's order: name the *interface* where the same packets are on more than one, as watch() writes them.
 
     Args:
         source: A pcapng or pcap file: its path, or a file object, which stays the caller's and must be able to seek.
@@ -55,14 +56,17 @@ def replay(
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is no file, or speed or repeat is not above 0.
+        ValueError: If it is no file, speed or repeat is not above 0, or there is no such direction.
 
-    Receiving raises PacketError where the file is not a capture any more.
+    Receiving raises PacketError where the file is not a capture any more, and ValueError at its end if it has no such
+    interface: a capture may name one anywhere.
     """
     if speed is not None and not speed > 0:
         raise ValueError(f"replay: speed is {speed}, it must be above 0, or None for no pauses")
     if repeat is not None and repeat < 1:
         raise ValueError(f"replay: repeat is {repeat}, it must be at least 1, or None for ever")
+    if direction not in (None, "in", "out"):
+        raise ValueError(f'replay: direction is "in" or "out", not {direction!r}')
     owned = isinstance(source, str | os.PathLike)
     file = _open(source) if isinstance(source, str | os.PathLike) else source
     port = ReplayPort(
@@ -70,7 +74,8 @@ def replay(
         str(getattr(file, "name", "capture")),
         owned=owned,
         speed=speed,
-        wanted=partial(_wanted, interface=interface, direction=direction),
+        interface=interface,
+        direction=direction,
         repeat=repeat,
         answers=answers,
     )
@@ -106,7 +111,8 @@ class ReplayPort(Port):
         *,
         owned: bool,
         speed: float | None,
-        wanted: Callable[[Recorded], bool],
+        interface: str | int | None,
+        direction: Direction | None,
         repeat: int | None,
         answers: CaptureInterface | None,
     ) -> None:
@@ -117,7 +123,8 @@ class ReplayPort(Port):
         self._file = file
         self._owned = owned
         self._answers = answers
-        self._wanted = wanted
+        self._interface = interface
+        self._direction = direction
         self._recorded = self._rounds(repeat)
         self._schedule = None if speed is None else Schedule(speed)
         self._next: Recorded | None = None  # not due when it was read
@@ -228,7 +235,7 @@ class ReplayPort(Port):
                 if self._schedule is not None:
                     self._schedule.restart()
             some = False
-            for recorded in filter(self._wanted, open_capture(self._file)):
+            for recorded in self._wanted(open_capture(self._file)):
                 if len(recorded.packet) < recorded.length:
                     self._dropped["truncated"] += 1
                     continue
@@ -236,6 +243,18 @@ class ReplayPort(Port):
                 yield recorded
             if not some:
                 return
+
+    def _wanted(self, capture: CaptureReader) -> Iterator[Recorded]:
+        """Yield the packets asked for; raise ValueError at the end if there is no such interface."""
+        asked, there = self._interface, False
+        for recorded in capture:
+            if asked is None or asked in (recorded.interface.index, recorded.interface.name):
+                there = True
+                if self._direction in (None, recorded.direction):
+                    yield recorded
+        names = [one.name or str(one.index) for one in capture.interfaces]
+        if asked is not None and not there and asked not in names and asked not in range(len(names)):
+            raise ValueError(f"{self.name}: there is no interface {asked!r}; it has {', '.join(names) or 'none'}")
 
     def _finish(self, recorded: Recorded) -> None:
         packet = recorded.packet
@@ -251,8 +270,3 @@ class ReplayPort(Port):
         self._received += len(batch)
         self._received_bytes += nbytes(batch)
         return batch
-
-
-def _wanted(recorded: Recorded, interface: str | int | None, direction: Direction | None) -> bool:
-    there = recorded.interface
-    return interface in (None, there.index, there.name) and direction in (None, recorded.direction)

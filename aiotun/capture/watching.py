@@ -7,9 +7,8 @@ from typing import Self
 
 from ..pipeline import Batch, Outcome, Path
 from .blocks import Direction
-from .pcap import LinkType
 from .pcapng import PcapngWriter
-from .probe import Probe, Probes
+from .probe import Probe, Probes, linktype_of
 from .verdict import Loss, reason_of
 
 __all__ = ["Watch", "watch"]
@@ -19,7 +18,7 @@ Entered = tuple[tuple[bytes, ...], int]
 
 
 def watch(
-    path: Path, writer: PcapngWriter, *, direction: Direction | None = None, linktype: int = LinkType.RAW
+    path: Path, writer: PcapngWriter, *, direction: Direction | None = None, linktype: int | None = None
 ) -> Watch:
     """
     Record every packet on every edge of *path* from now on, until the watch is closed: ``with watch(path, writer):``.
@@ -36,12 +35,12 @@ def watch(
         path: The path.
         writer: Where to; it stays the caller's.
         direction: Which way its packets go.
-        linktype: What they begin with.
+        linktype: What they begin with; by default as the path says, frames or IP packets.
 
     Raises:
         ValueError: If the path has no stage.
     """
-    return Watch(path, writer, direction, linktype)
+    return Watch(path, writer, direction, linktype_of(path, linktype))
 
 
 class Watch:

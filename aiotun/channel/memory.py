@@ -94,6 +94,9 @@ def memory_pair(
         raise ValueError(f'when_full is "wait" or "drop", not {when_full!r}')
     if min(mtu, limit, limit_bytes) < 1:
         raise ValueError(f"mtu, limit and limit_bytes are at least 1, not {mtu}, {limit}, {limit_bytes}")
+    for given in (there, back):
+        if not isinstance(given, Impairment | None):
+            raise TypeError(f"memory_pair: a way is an Impairment, such as Impairment(delay=0.01), not {given!r}")
     forth = there or Impairment()
 
     def wire(impairment: Impairment, way: str) -> Wire:

@@ -9,7 +9,13 @@ import attrs
 __all__ = ["Impairment"]
 
 
+def _number(name: str, value: object) -> None:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name} is a number, not {value!r}")
+
+
 def _share(impairment: Impairment, attribute: attrs.Attribute[float], value: float) -> None:
+    _number(attribute.name, value)
     if not 0 <= value <= 1:
         raise ValueError(f"{attribute.name} is a share from 0 to 1, not {value}")
 
@@ -19,11 +25,15 @@ def _range(delay: float | tuple[float, float]) -> tuple[float, float]:
 
 
 def _in_order(impairment: Impairment, attribute: attrs.Attribute[Any], delay: tuple[float, float]) -> None:
+    for seconds in delay:
+        _number("delay", seconds)
     if not 0 <= delay[0] <= delay[1]:
         raise ValueError(f"delay is seconds, or the least and the most of them; not {delay}")
 
 
 def _positive(impairment: Impairment, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None or attribute.default is not None:
+        _number(attribute.name, value)
     if value is not None and value <= 0:
         raise ValueError(f"{attribute.name} is more than 0, not {value}")
 

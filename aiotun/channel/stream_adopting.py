@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import ssl as tls
 from typing import cast
@@ -12,16 +13,20 @@ from ..errors import DeviceError
 from .stream import StreamChannel, StreamPort
 from .stream_framing import Framing, LengthBytes
 from .stream_opening import LARGEST, Layers, length_framing, opened, peer_text
-from .stream_tls import TlsFraming
+from .stream_tls import TlsFraming, checked_context
 
 __all__ = ["adopt_stream", "adopt_streams", "open_stream_pair"]
+
+
+_NUMBERS = itertools.count(1)
 
 
 def open_stream_pair(*, mtu: int = LARGEST, length_bytes: LengthBytes = 2) -> tuple[StreamChannel, StreamChannel]:
     """Return two channels that are each other's peer, over a socket pair; the caller closes both. Does not wait."""
     layers = length_framing(mtu, length_bytes)
+    name = f"stream pair {next(_NUMBERS)}"
     one, other = socket.socketpair()
-    return _adopted(one, "stream pair", mtu, layers), _adopted(other, "stream pair", mtu, layers)
+    return _adopted(one, f"{name} a", mtu, layers), _adopted(other, f"{name} b", mtu, layers)
 
 
 def adopt_stream(
@@ -48,7 +53,7 @@ def adopt_stream(
     plain = length_framing(mtu, length_bytes)
     layers = plain
     if ssl is not None:
-        context = ssl
+        context = checked_context(ssl, server=server_side)
 
         def layers(name: str) -> Framing:
             return TlsFraming(name, plain(name), context, server=server_side, server_hostname=server_hostname)

@@ -16,7 +16,7 @@ from .stream_framing import Framing, LengthBytes
 from .stream_opening import LARGEST, Layers, length_framing
 from .stream_serving import StreamServer
 from .stream_socket import StreamOptions
-from .stream_tls import TlsFraming
+from .stream_tls import TlsFraming, checked_context
 from .udp_address import address_text
 
 __all__ = [
@@ -64,7 +64,8 @@ def serve_stream(
         options: What to ask of the sockets.
 
     Raises:
-        ValueError: If *mtu* cannot be said in *length_bytes*.
+        ValueError: If *mtu* cannot be said in *length_bytes*, or *ssl* is a client's context.
+        TypeError: If *ssl* is no context.
         DeviceBusy: If the port is taken.
         DeviceError: If the address isn't ours, or the system refuses for another reason.
         PermissionError: If the port, or an option, takes a privilege.
@@ -148,7 +149,7 @@ def server_layers(plain: Layers, ssl: tls.SSLContext | None) -> tuple[Layers, st
     """Return the layers of the end that listens, and the word for them."""
     if ssl is None:
         return plain, "tcp"
-    context = ssl
+    context = checked_context(ssl, server=True)
 
     def layers(name: str) -> Framing:
         return TlsFraming(name, plain(name), context, server=True)

@@ -11,7 +11,7 @@ from ..endpoint import Opening
 from .stream import StreamChannel, StreamPort
 from .stream_framing import Framing, LengthBytes, LengthFraming
 from .stream_socket import StreamOptions, connect_tcp, connect_unix, establish
-from .stream_tls import TlsFraming
+from .stream_tls import TlsFraming, checked_context
 from .udp_address import Address, address_text
 
 __all__ = ["LARGEST", "Layers", "client_layers", "length_framing", "open_stream", "open_unix", "opened", "peer_text"]
@@ -51,7 +51,8 @@ def open_stream(
         options: What to ask of the socket.
 
     Raises:
-        ValueError: If *mtu* cannot be said in *length_bytes*.
+        ValueError: If *mtu* cannot be said in *length_bytes*, or *ssl* is a server's context.
+        TypeError: If *ssl* is no context.
         PermissionError: If an option takes a privilege; the text names it.
         DeviceError: If no address of the peer answers; the text has each reason.
         StreamBroken: If the TLS handshake fails; the text says why.
@@ -119,7 +120,7 @@ def client_layers(plain: Layers, ssl: tls.SSLContext | bool | None, server_hostn
     """Return the layers of the end that connects, and the word for them."""
     if not ssl:
         return plain, "tcp"
-    context = tls.create_default_context() if ssl is True else ssl
+    context = tls.create_default_context() if ssl is True else checked_context(ssl, server=False)
 
     def layers(name: str) -> Framing:
         return TlsFraming(name, plain(name), context, server=False, server_hostname=server_hostname)

@@ -66,6 +66,7 @@ class StreamServer:
         self._incoming = FdReadiness(f"accepting on {self.name}", sock.fileno())
         self._room = Readiness(f"accepting on {self.name}")
         self._dropped: Counter[str] = Counter()
+        self._fault: BaseException | None = None  # of a handshake: no peer is to blame
         abandon_in_child(self)
 
     def __repr__(self) -> str:
@@ -111,10 +112,14 @@ class StreamServer:
 
         Raises:
             StopAsyncIteration: If the server is closed.
+            Exception: What a handshake raised that is no fault of the peer's, once.
             ConcurrencyError: If another task is waiting.
         """
         await turn()
         while not self.closed:
+            if self._fault is not None:
+                fault, self._fault = self._fault, None
+                raise fault
             if self._ready:
                 return self._ready.popleft()
             if self._connected >= self._most or len(self._handshakes) + len(self._ready) >= HANDSHAKES:
@@ -191,7 +196,9 @@ class StreamServer:
 
     def _shaken(self, task: asyncio.Task[StreamChannel | None]) -> None:
         sock = self._handshakes.pop(task)
-        channel = None if task.cancelled() or task.exception() else task.result()
+        fault = None if task.cancelled() else task.exception()
+        channel = None if task.cancelled() or fault else task.result()
+        self._fault = fault or self._fault
         if channel is not None:
             self._ready.append(channel)
         else:

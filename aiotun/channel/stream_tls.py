@@ -9,10 +9,27 @@ from collections.abc import Sequence
 from ..errors import DeviceGone
 from .stream_framing import Framing, StreamBroken
 
-__all__ = ["TlsFraming"]
+__all__ = ["TlsFraming", "checked_context"]
 
 RECORD = 1 << 16
 """Bytes asked of the TLS layer at once; it gives a record, of up to 16384 (RFC 8446 section 5.1)."""
+
+
+def checked_context(context: ssl.SSLContext, *, server: bool) -> ssl.SSLContext:
+    """
+    Return *context*, if it is one for that end.
+
+    Raises:
+        TypeError: If it is no context.
+        ValueError: If it is for the other end.
+    """
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"ssl is an ssl.SSLContext{' with a certificate' if server else ''}, not {context!r}")
+    if context.protocol == (ssl.PROTOCOL_TLS_CLIENT if server else ssl.PROTOCOL_TLS_SERVER):
+        end, other, purpose = ("listens", "client", "CLIENT_AUTH") if server else ("connects", "server", "SERVER_AUTH")
+        made = f"ssl.create_default_context(ssl.Purpose.{purpose})"
+        raise ValueError(f"ssl is a {other}'s context, but this end {end}: make one by {made}")
+    return context
 
 
 class TlsFraming(Framing):

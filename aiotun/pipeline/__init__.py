@@ -13,7 +13,8 @@ from .statistics import PathStatistics, StageStatistics
 if TYPE_CHECKING:
     from .pump_statistics import DirectionStatistics, PumpStatistics
     from .pumping import Pump, pump
-    from .router import Peer, Router
+    from .router import Router
+    from .router_peer import Peer
     from .router_statistics import LegStatistics, RouterStatistics
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
 LATE = {
     "DirectionStatistics": ".pump_statistics",
     "LegStatistics": ".router_statistics",
-    "Peer": ".router",
+    "Peer": ".router_peer",
     "Pump": ".pumping",
     "PumpStatistics": ".pump_statistics",
     "Router": ".router",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Generic, TypeVar
 
-__all__ = ["Prefixes"]
+__all__ = ["Network", "Prefixes"]
 
 V = TypeVar("V")
 

@@ -10,8 +10,8 @@ from ..errors import DeviceClosed
 from .path import Path
 from .pump_edge import REFUSALS, Edge, ending
 from .pump_graph import Picture
-from .pump_release import Releases
-from .pump_statistics import DirectionStatistics
+from .pump_release import Releases, fault
+from .pump_statistics import DirectionStatistics, Passage
 from .stage import Batch, Stage, stage_name
 
 __all__ = ["Direction", "Stages", "path_of", "whole_batches"]
@@ -27,13 +27,28 @@ class Direction:
     So no more than one batch is ever in hand, and a sink without room keeps the source from being read.
     """
 
-    __slots__ = ("_edge", "_failure", "_received", "_released", "_releases", "_sending", "path", "sink", "source")
+    __slots__ = (
+        "_edge",
+        "_failure",
+        "_passage",
+        "_received",
+        "_released",
+        "_releases",
+        "_sending",
+        "path",
+        "sink",
+        "source",
+    )
 
-    def __init__(self, source: Endpoint, stages: Stages, sink: Endpoint, *, coalesce: bool | None) -> None:
+    def __init__(
+        self, source: Endpoint, stages: Stages, sink: Endpoint, argument: str, *, coalesce: bool | None
+    ) -> None:
         self.source = source
         self.sink = sink
         ethernet = "tap" in (source.kind, sink.kind)
-        self.path = path_of(stages, f"{source.name} to {sink.name}", (source.name, sink.name), ethernet=ethernet)
+        ends = source.name, sink.name
+        self.path = path_of(stages, f"{source.name} to {sink.name}", ends, argument, ethernet=ethernet)
+        self._passage = Passage(self.path)
         self._received = 0
         self._edge = Edge(sink, ethernet=ethernet, coalesce=coalesce)
         self._releases = Releases(self.path, self._take, self._fail)
@@ -57,6 +72,8 @@ class Direction:
                     passed = path(batch)
                 except REFUSALS:  # the path counted them
                     continue
+                except asyncio.CancelledError as error:  # of a stage: it did not wait
+                    raise fault(path, error) from error
                 edge.offer(passed)
                 if not await self._drain():
                     break
@@ -67,9 +84,16 @@ class Direction:
             edge.drop(ended)
             self._releases.close(ended)
 
-    def holds(self) -> bool:
-        """Return whether stages hold packets back, so that release() has to run."""
-        return self._releases.open()
+    def begin(self) -> bool:
+        """
+        Take the path into use; return whether stages hold packets back, so that release() has to run.
+
+        Raises:
+            ValueError: If the path, or a stage that holds packets, is in use already.
+        """
+        holds = self._releases.open()
+        self._passage.begin()
+        return holds
 
     async def release(self) -> None:
         """Send what stages held back when they give it on, until the sink is closed; raise what they raise."""
@@ -81,9 +105,13 @@ class Direction:
             if not await self._drain():
                 return
 
+    def ended(self, _: object) -> None:
+        """Let go of the stages, also where run() never began."""
+        self._releases.close("cancelled")
+
     def statistics(self) -> DirectionStatistics:
         """Return what was counted so far."""
-        return DirectionStatistics.of(self.source.name, self.sink.name, self._received, self.path, self._edge)
+        return DirectionStatistics.of(self.source.name, self.sink.name, self._received, self._passage, self._edge)
 
     def draw(self, picture: Picture, name: str, start: str, end: str) -> None:
         """Add the way to *picture*, between two of its nodes."""
@@ -117,9 +145,14 @@ def whole_batches(source: Endpoint) -> BatchIterator:
     return source.batches(superpackets=True) if source.superpackets else source.batches()
 
 
-def path_of(stages: Stages, name: str, ends: tuple[str, str], *, ethernet: bool = False) -> Path:
-    """Return *stages* as a path; one that is a path already is used as it is."""
+def path_of(stages: Stages, name: str, ends: tuple[str, str], argument: str, *, ethernet: bool = False) -> Path:
+    """Return *stages* as a path; one that is a path already is used as it is. *argument* is what the caller gave."""
     if isinstance(stages, Path):
         return stages
-    pairs = ((one if isinstance(one, tuple) else (stage_name(one), one)) for one in stages)
+    if callable(stages) or not isinstance(stages, Iterable):
+        raise TypeError(f"{name}: {argument} is a list of stages, not {stages!r}")
+    pairs = [one if isinstance(one, tuple) else (stage_name(one), one) for one in stages]
+    for _, stage in pairs:
+        if not callable(stage) and hasattr(stage, "outbound") and hasattr(stage, "inbound"):
+            raise TypeError(f"{name}: {stage!r} has two stages, .outbound and .inbound; each goes into its way")
     return Path(name, pairs, ends=ends, ethernet=ethernet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -9,14 +10,17 @@ from typing import Any
 
 from .path import Path
 from .pump_edge import REFUSALS
-from .stage import Batch
+from .stage import Batch, unwrapped
 
-__all__ = ["Releases"]
+__all__ = ["Releases", "fault"]
+
+_IN_USE: set[Path] = set()
+"""The paths that something runs: one that two ways went through would mix up whose packets are whose."""
 
 
 class Releases:
     """
-    Takes on what the stages of a path held back, see ``stages.holding``; a path without such stages costs nothing.
+    Uses a path, and takes on what its stages held back, see ``stages.holding``; without such stages that costs nothing.
 
     Args:
         path: The path. A holding stage that is put in later gives on what is due with the next batch only.
@@ -24,37 +28,67 @@ class Releases:
         fail: Called with what a stage raised, once; nobody else would see it, in a timer.
     """
 
-    __slots__ = ("_fail", "_path", "_stages", "_take")
+    __slots__ = ("_fail", "_open", "_path", "_stages", "_take")
 
     def __init__(self, path: Path, take: Callable[[Batch], None], fail: Callable[[BaseException], None]) -> None:
         self._path = path
         self._take = take
         self._fail = fail
         self._stages: list[Any] = []
+        self._open = False
 
     def open(self) -> bool:
-        """Have them give on; return whether there are any."""
-        for name in self._path:
-            stage: Any = self._path[name]
-            if hasattr(stage, "emit"):
-                stage.emit = partial(self._emit, name)
-                self._stages.append(stage)
-        return bool(self._stages)
+        """
+        Begin, and have them give on; return whether there are any.
+
+        Raises:
+            ValueError: If the path, or a stage that holds packets, is in use already; nothing has begun.
+        """
+        if self._path in _IN_USE:
+            raise ValueError(f"the path {self._path.name} is in use already; make one for each way")
+        holding: dict[str, Any] = {name: unwrapped(self._path[name]) for name in self._path}
+        emitting = {name: stage for name, stage in holding.items() if hasattr(stage, "emit")}
+        for name, stage in emitting.items():
+            if stage.emit is not None:
+                raise ValueError(f"{self._path.name}: stage {name!r} holds packets of another path; make one for each")
+        for name, stage in emitting.items():
+            stage.emit = partial(self._emit, name, stage)
+        self._stages += [stage for stage in holding.values() if hasattr(stage, "close") and hasattr(stage, "dropped")]
+        _IN_USE.add(self._path)
+        self._open = True
+        return bool(emitting)
 
     def close(self, reason: str) -> None:
-        """Have them drop what they hold, counted under *reason*."""
+        """End, and have them drop what they hold, counted under *reason*. Idempotent."""
+        if not self._open:
+            return
+        self._open = False
+        _IN_USE.discard(self._path)
         for stage in self._stages:
-            stage.emit = None
+            if hasattr(stage, "emit"):
+                stage.emit = None
             stage.close(reason)
         self._stages.clear()
 
-    def _emit(self, name: str, batch: Batch) -> None:
+    def _emit(self, name: str, stage: Any, batch: Batch) -> None:
+        if name not in self._path or unwrapped(self._path[name]) is not stage:
+            stage.emit = None  # it was taken out: what it held stays dropped, as ``held``
+            return
         try:
             self._take(_resume(self._path, name, batch))
         except REFUSALS:  # the path counted them
             pass
         except BaseException as error:
-            self._fail(error)
+            self._fail(fault(self._path, error))
+
+
+def fault(path: Path, error: BaseException) -> BaseException:
+    """Return what *error*, raised by a stage, is to the task that ran it: nobody cancelled that."""
+    if not isinstance(error, asyncio.CancelledError):
+        return error
+    fault = RuntimeError(f"{path.name}: a stage raised CancelledError, which is for cancels of tasks")
+    fault.__cause__ = error
+    return fault
 
 
 def _resume(path: Path, name: str, batch: Batch) -> Batch:

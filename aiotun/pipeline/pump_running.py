@@ -8,6 +8,8 @@ from collections.abc import Coroutine, Generator
 from types import TracebackType
 from typing import Any, Self
 
+from ..errors import DeviceGone
+
 __all__ = ["Running"]
 
 
@@ -18,7 +20,7 @@ class Running(ABC):
     A task that fails ends the others and the block; its exception comes out alone, or with others in a group.
     """
 
-    __slots__ = ("_group", "_stopped", "_tasks", "what")
+    __slots__ = ("_ended", "_group", "_stopped", "_tasks", "what")
 
     what: str
     """What it is called, for errors."""
@@ -27,6 +29,7 @@ class Running(ABC):
         self.what = what
         self._group: asyncio.TaskGroup | None = None
         self._stopped = False
+        self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -35,11 +38,44 @@ class Running(ABC):
         return bool(self._tasks) and not self._stopped
 
     def __await__(self) -> Generator[Any, None, None]:
-        return self._run().__await__()
+        return self.run().__await__()
+
+    async def run(self) -> None:
+        """
+        Run until it ends, as ``await`` of the object does: ``asyncio.create_task(pump.run())``. A cancel ends it.
+
+        Raises:
+            RuntimeError: If it was started before.
+        """
+        group = self._begin()
+        try:
+            async with group:
+                self._start()
+                # In the block: until Python 3.13 a group takes back only there the cancel by which it ends us.
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+            return
+        except BaseExceptionGroup as failed:
+            only = _only(failed)
+        finally:
+            self._stopped = True
+            self._ended.set()
+        raise only
+
+    async def wait_ended(self) -> None:
+        """
+        Wait in its block until it ends by itself, or for its end from another task; at once if it has.
+
+        If it ends by an error, that cancels the block and comes out of it. Cancelling this wait ends nothing.
+        """
+        await self._ended.wait()
 
     async def __aenter__(self) -> Self:
         await self._begin().__aenter__()
-        self._start()
+        try:
+            self._start()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)  # raises it, when all has ended
         return self
 
     async def __aexit__(
@@ -53,6 +89,9 @@ class Running(ABC):
             return
         except BaseExceptionGroup as failed:
             only = _only(failed)
+        finally:
+            self._stopped = True
+            self._ended.set()
         context = only.__context__
         try:
             raise only
@@ -78,6 +117,7 @@ class Running(ABC):
 
     def _stop(self) -> None:
         self._stopped = True
+        self._ended.set()
         for task in tuple(self._tasks):
             task.cancel()
 
@@ -87,18 +127,12 @@ class Running(ABC):
         self._group = asyncio.TaskGroup()
         return self._group
 
-    async def _run(self) -> None:
-        try:
-            async with self._begin():
-                self._start()
-            return
-        except BaseExceptionGroup as failed:
-            only = _only(failed)
-        raise only
-
 
 def _only(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the one exception of a group; raise the group if there are more."""
-    if len(failed.exceptions) > 1:
+    """Return the one exception of a group; raise the group if there are more, but that both ways saw an end."""
+    first, *others = failed.exceptions
+    if others and not all(isinstance(one, DeviceGone) for one in failed.exceptions):
         raise failed
-    return failed.exceptions[0]
+    for other in others:
+        first.add_note(str(other))
+    return first

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import attrs
 
 from .path import Path
 from .pump_edge import Edge
+from .stage import unwrapped
 from .statistics import StageStatistics
 
-__all__ = ["DirectionStatistics", "PumpStatistics", "passage"]
+__all__ = ["DirectionStatistics", "Passage", "PumpStatistics"]
 
 
 @attrs.frozen(kw_only=True)
@@ -43,9 +44,9 @@ class DirectionStatistics:
     """What passed each stage, in order."""
 
     @classmethod
-    def of(cls, source: str, sink: str, received: int, path: Path, edge: Edge) -> DirectionStatistics:
+    def of(cls, source: str, sink: str, received: int, passage: Passage, edge: Edge) -> DirectionStatistics:
         """Put together what the path and the last edge counted."""
-        created, held, dropped, stages = passage(path)
+        created, held, dropped, stages = passage.counted()
         return cls(
             source=source,
             sink=sink,
@@ -80,33 +81,68 @@ class PumpStatistics:
         return f"{self.outbound}\n{self.inbound}"
 
 
-def passage(path: Path) -> tuple[int, int, Counter[str], tuple[StageStatistics, ...]]:
+class Passage:
     """
-    Return what *path* created, what its stages hold back, and what they dropped; and the stages one by one.
+    What passes a path from a moment on: the path and its stages may have carried packets before.
 
     A path sees only how many packets go in and come out of a stage. One that counts by itself, by ``created``,
     ``dropped`` and its length, knows better: what it holds back is not dropped, and what is lost while
     something else is duplicated is not nothing.
     """
-    total = path.statistics()
-    created, held, dropped = total.created, 0, Counter(total.dropped)
-    stages: list[StageStatistics] = []
-    for seen in total.stages:
-        stage: Any = path[seen.name] if seen.name in path else None  # an edge of the path's own is no stage of it
-        if _counts_itself(stage, seen):
-            held += len(stage)
-            created += stage.created - seen.created
-            dropped.subtract(seen.dropped)
-            dropped.update(stage.dropped)
-            seen = attrs.evolve(seen, created=stage.created, dropped=dict(stage.dropped))
-        stages.append(seen)
-    return created, held, +dropped, tuple(stages)
+
+    __slots__ = ("_begun", "_path", "_total")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._total = self._path.statistics()
+        stages = ((seen, self._stage(seen.name)) for seen in self._total.stages)
+        self._begun = {seen.name: (seen, stage, _own(stage)) for seen, stage in stages}
+
+    def counted(self) -> tuple[int, int, Counter[str], tuple[StageStatistics, ...]]:
+        """Return what was created, what the stages hold back, and what was dropped; and the stages one by one."""
+        total = self._path.statistics()
+        created, held, dropped = total.created - self._total.created, 0, Counter(total.dropped)
+        dropped.subtract(self._total.dropped)
+        stages: list[StageStatistics] = []
+        for seen in total.stages:
+            stage = self._stage(seen.name)
+            own = _own(stage)
+            before, same, counted = self._begun.get(seen.name, (seen, self, None))
+            if same is stage:  # not one that was put in its place
+                seen = _less(seen, before)
+                own = own and counted and (own[0] - counted[0], own[1] - counted[1])
+            if own is not None and seen.entered + own[0] == seen.left + len(stage) + own[1].total():
+                held += len(stage)
+                created += own[0] - seen.created
+                dropped.subtract(seen.dropped)
+                dropped.update(own[1])
+                seen = attrs.evolve(seen, created=own[0], dropped=dict(own[1]))
+            stages.append(seen)
+        return created, held, +dropped, tuple(stages)
+
+    def _stage(self, name: str) -> Any:
+        """Return the stage of that name; an edge of the path's own is none of it."""
+        return unwrapped(self._path[name]) if name in self._path else None
 
 
-def _counts_itself(stage: Any, seen: StageStatistics) -> bool:
-    """Return whether the stage has counters of its own, and they agree with what went in and came out."""
-    try:
-        known = seen.left + len(stage) + stage.dropped.total()
-        return bool(seen.entered + stage.created == known)
-    except (AttributeError, TypeError):
-        return False
+def _own(stage: Any) -> tuple[int, Counter[str]] | None:
+    """Return what a stage created and dropped, if it counts that by itself."""
+    created, dropped = getattr(stage, "created", None), getattr(stage, "dropped", None)
+    if isinstance(created, int) and isinstance(dropped, Counter) and isinstance(stage, Sized):
+        return created, Counter(dropped)
+    return None
+
+
+def _less(seen: StageStatistics, before: StageStatistics) -> StageStatistics:
+    """Return what passed a stage since *before*."""
+    return StageStatistics(
+        name=seen.name,
+        entered=seen.entered - before.entered,
+        created=seen.created - before.created,
+        left=seen.left - before.left,
+        dropped=dict(Counter(seen.dropped) - Counter(before.dropped)),
+    )

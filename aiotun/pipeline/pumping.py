@@ -19,8 +19,12 @@ class Pump(Running):
 
     def __init__(self, a: Endpoint, b: Endpoint, outbound: Stages, inbound: Stages, coalesce: bool | None) -> None:
         super().__init__(f"the pump between {a.name} and {b.name}")
-        self._outbound = Direction(a, outbound, b, coalesce=coalesce)
-        self._inbound = Direction(b, inbound, a, coalesce=coalesce)
+        if a is b:
+            raise ValueError(f"{self.what} is between two endpoints, not one and itself")
+        if (kinds := {one.kind: one.name for one in (a, b)}).keys() == {"tun", "tap"}:
+            raise ValueError(f"{self.what}: {kinds['tun']} carries packets and {kinds['tap']} frames")
+        self._outbound = Direction(a, outbound, b, "outbound", coalesce=coalesce)
+        self._inbound = Direction(b, inbound, a, "inbound", coalesce=coalesce)
 
     @property
     def outbound(self) -> Path:
@@ -55,9 +59,9 @@ class Pump(Running):
 
     def _start(self) -> None:
         for direction in (self._outbound, self._inbound):
-            if direction.holds():
+            if direction.begin():
                 self._task(direction.release())
-            self._task(self._carry(direction))
+            self._task(self._carry(direction)).add_done_callback(direction.ended)
 
     async def _carry(self, direction: Direction) -> None:
         await direction.run()
@@ -102,7 +106,8 @@ def pump(
             that is done in C. Super-packets stay whole for as long as the stages and the endpoints take them.
 
     Raises:
-        ValueError: If two stages of a way have one name.
-        TypeError: If a stage cannot be called.
+        ValueError: If two stages of a way have one name, one endpoint is a tun and the other a tap, or both are one.
+            When it starts: if a Path, or a stage that holds packets back, is in use by another way.
+        TypeError: If a stage cannot be called, or a way is no list of them.
     """
     return Pump(a, b, outbound, inbound, coalesce)

@@ -2,58 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any
+import asyncio
 
 from ..endpoint import Endpoint
 from .path import Path
-from .prefixes import Prefixes
 from .pump_direction import Stages, path_of
 from .pump_edge import REFUSALS
-from .pump_release import Releases
+from .pump_release import Releases, fault
 from .pump_running import Running
-from .pump_statistics import passage
+from .pump_statistics import Passage
 from .router_graph import draw
 from .router_leg import Leg
+from .router_peer import Peer
 from .router_statistics import LegStatistics, RouterStatistics
+from .router_table import Prefixed, RouterTable, ends_of
 from .stage import Batch
 
-__all__ = ["Peer", "Router"]
-
-Network = IPv4Network | IPv6Network
-Prefixed = str | Network | Iterable[str | Network]
-
-RECENT = 4096
-"""Decisions that are kept for each leg, at most, until they are made anew: 0.05 us instead of 0.6 for each packet."""
-
-# First four bits of a packet -> where its source and destination are (RFC 791, RFC 8200).
-_ENDS = {4: slice(12, 20), 6: slice(8, 40)}
-_NOWHERE = slice(0, 0)
-
-
-class Peer(Leg):
-    """One of a router's peers; made by Router.add()."""
-
-    __slots__ = ("routes",)
-
-    routes: tuple[Network, ...]
-    """The prefixes that are reached by it, and that it may send from; set_routes() changes them."""
-
-    def __init__(self, name: str, endpoint: Endpoint, arriving: Stages, leaving: Stages, **limits: Any) -> None:
-        super().__init__(name, endpoint, arriving, leaving, **limits)
-        self.routes = ()
-
-    @property
-    def outbound(self) -> Path:
-        """The way to it; its stages may be changed at any time."""
-        return self._leaving
-
-    @property
-    def inbound(self) -> Path:
-        """The way from it."""
-        return self._arriving
+__all__ = ["Router"]
 
 
 class Router(Running):
@@ -88,7 +53,15 @@ class Router(Running):
     Modelled on the allowed IPs of WireGuard, https://www.wireguard.com/papers/wireguard.pdf section 2.
     """
 
-    __slots__ = ("_limits", "_peers", "_removed", "_table", "_transit", "_tun", "check_source", "peer_to_peer")
+    __slots__ = (
+        "_limits",
+        "_passage",
+        "_peers",
+        "_removed",
+        "_table",
+        "_transit",
+        "_tun",
+    )
 
     def __init__(
         self,
@@ -107,15 +80,34 @@ class Router(Running):
         if tun.kind == "tap":
             raise ValueError(f"{tun.name}: a router is for packets, a tap carries frames")
         super().__init__(f"the router of {tun.name}")
-        self.check_source = check_source
-        self.peer_to_peer = peer_to_peer
         self._limits = {"packets": packets, "max_bytes": max_bytes, "coalesce": coalesce}
-        self._table: Prefixes[Leg] = Prefixes()
-        self._transit = path_of(transit, f"{tun.name} transit", ("peer", "peer"))
+        self._transit = path_of(transit, f"{tun.name} transit", ("peer", "peer"), "transit")
+        self._passage = Passage(self._transit)
         self._tun = Peer(tun.name, tun, outbound, inbound, **self._limits)
         self._peers: dict[str, Peer] = {}
         self._removed = LegStatistics(name="removed")
-        self.set_routes(self._tun, routes)
+        self._table = RouterTable(
+            self.what, self._tun, self._peers.values, check_source=check_source, peer_to_peer=peer_to_peer
+        )
+        self._table.give(self._tun, routes)
+
+    @property
+    def check_source(self) -> bool:
+        """Whether a peer may send only from sources that would be routed to it; counts from the next packet on."""
+        return self._table.check_source
+
+    @check_source.setter
+    def check_source(self, check: bool) -> None:
+        self._table.check_source = check
+
+    @property
+    def peer_to_peer(self) -> bool:
+        """Whether packets between peers are sent on; counts from the next packet on."""
+        return self._table.peer_to_peer
+
+    @peer_to_peer.setter
+    def peer_to_peer(self, allowed: bool) -> None:
+        self._table.peer_to_peer = allowed
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -141,18 +133,30 @@ class Router(Running):
             inbound: The stages for packets from it, before they are routed.
 
         Raises:
-            ValueError: If a prefix is none or is another peer's, or there is a peer of that name.
+            ValueError: If a prefix is none or is another peer's, there is a peer of that name, the endpoint is a tap or
+                in the router already, or a Path is in use by another way.
+            TypeError: If a prefix is neither text nor a network.
+            RuntimeError: If the router has ended.
         """
+        if self._stopped:
+            raise RuntimeError(f"{self.what} has ended; make another one")
+        if endpoint.kind == "tap":
+            raise ValueError(f"{endpoint.name}: a router is for packets, a tap carries frames")
         name = name or endpoint.name
         if name in self._peers or name == self._tun.name:
             raise ValueError(f"{self.what} has a peer {name} already")
         if any(leg.endpoint is endpoint for leg in (self._tun, *self._peers.values())):
             raise ValueError(f"{self.what} uses {endpoint.name} already")
         peer = Peer(name, endpoint, inbound, outbound, **self._limits)
-        self.set_routes(peer, routes)
+        self._table.give(peer, routes)
         self._peers[name] = peer
         if self.running:
-            self._carry(peer)
+            try:
+                self._carry(peer)
+            except BaseException:
+                self._table.give(peer, ())
+                del self._peers[name]
+                raise
         return peer
 
     async def remove(self, peer: Peer) -> None:
@@ -162,9 +166,8 @@ class Router(Running):
         Raises:
             LookupError: If it is not one of the router's.
         """
-        if self._peers.get(peer.name) is not peer:
-            raise LookupError(f"{self.what} has no peer {peer.name}")
-        self.set_routes(peer, ())
+        self._check_own(peer)
+        self._table.give(peer, ())
         del self._peers[peer.name]
         peer.end("removed")
         self._removed += peer.statistics()
@@ -175,25 +178,16 @@ class Router(Running):
         Give *peer* these prefixes instead of those it had, with effect from the next packet.
 
         Raises:
+            LookupError: If it is not one of the router's.
             ValueError: If one is none, or is another peer's; nothing is changed.
+            TypeError: If one is neither text nor a network.
         """
-        given = (routes,) if isinstance(routes, str | IPv4Network | IPv6Network) else routes
-        networks = tuple(dict.fromkeys(map(ip_network, given)))
-        for network in networks:
-            owner = self._table.get(network)
-            if owner is not None and owner is not peer:
-                raise ValueError(f"{self.what}: {network} is a route of {owner.name}, not of {peer.name} as well")
-        for network in peer.routes:
-            del self._table[network]
-        for network in networks:
-            self._table[network] = peer
-        peer.routes = networks
-        for leg in (self._tun, *self._peers.values()):
-            leg.recent.clear()
+        self._check_own(peer)
+        self._table.give(peer, routes)
 
     def statistics(self) -> RouterStatistics:
         """Return what was counted so far, also after the end. Does not wait."""
-        created, held, dropped, _ = passage(self._transit)
+        created, held, dropped, _ = self._passage.counted()
         return RouterStatistics(
             tun=self._tun.statistics(),
             peers=tuple(peer.statistics() for peer in self._peers.values()),
@@ -217,13 +211,25 @@ class Router(Running):
 
     def _start(self) -> None:
         self._tun.releases.append(Releases(self._transit, self._deliver, self._tun.fail))
+        self._tun.begin(self._route)
+        self._passage.begin()
         self._task(self._receive_from_tun())
-        self._task(self._tun.serve())
+        self._task(self._tun.serve()).add_done_callback(self._tun.let_go)
         for peer in self._peers.values():
             self._carry(peer)
 
     def _carry(self, peer: Peer) -> None:
-        peer.tasks = self._task(peer.receive(self._route)), self._task(peer.serve())
+        peer.begin(self._route)
+        try:
+            peer.tasks = self._task(peer.receive(self._route)), self._task(peer.serve())
+        except BaseException:
+            peer.end("cancelled")
+            raise
+        peer.tasks[1].add_done_callback(peer.let_go)
+
+    def _check_own(self, peer: Peer) -> None:
+        if self._peers.get(peer.name) is not peer:
+            raise LookupError(f"{self.what} has no peer {peer.name}")
 
     async def _receive_from_tun(self) -> None:
         await self._tun.receive(self._route)
@@ -233,11 +239,14 @@ class Router(Running):
 
     def _route(self, leg: Leg, batch: Batch) -> None:
         """Send on what came from *leg*."""
+        if self._tun.ended is not None:  # the router is about to
+            leg.refused[self._tun.ended] += len(batch)
+            return
         recent = leg.recent
         ways: dict[Leg | str, list[bytes]] = {}
         for packet in batch:
-            ends = _ends(packet)
-            way = recent.get(ends) or self._decide(leg, ends)
+            ends = ends_of(packet)
+            way = recent.get(ends) or self._table.decide(leg, ends)
             if way in ways:
                 ways[way].append(packet)
             else:
@@ -252,42 +261,22 @@ class Router(Running):
             elif way is self._tun or not self._transit:
                 way.offer(packets, leg)
             else:
-                with contextlib.suppress(*REFUSALS):  # the path counted them
-                    self._deliver(self._transit(packets))
+                self._cross(packets)
+
+    def _cross(self, packets: list[bytes]) -> None:
+        """Take packets through the stages between peers."""
+        try:
+            passed = self._transit(packets)
+        except REFUSALS:  # the path counted them
+            return
+        except asyncio.CancelledError as error:  # of a stage: it did not wait
+            raise fault(self._transit, error) from error
+        self._deliver(passed)
 
     def _deliver(self, batch: Batch) -> None:
         """Send on what came out of the way between peers, which may have changed it, or held it back before."""
         ways: dict[Leg, list[bytes]] = {}
         for packet in batch:
-            ends = _ends(packet)
-            way = self._table.lookup(ends[len(ends) // 2 :]) or self._tun
-            ways.setdefault(way, []).append(packet)
+            ways.setdefault(self._table.reached(ends_of(packet)), []).append(packet)
         for way, packets in ways.items():
             way.offer(packets, None)
-
-    def _decide(self, leg: Leg, ends: bytes) -> Leg | str:
-        """Return where packets between these ends go, or why they do not."""
-        half = len(ends) // 2
-        lookup = self._table.lookup
-        way: Leg | str | None
-        if half not in (4, 16):
-            way = "bad_packet"
-        elif leg is self._tun:
-            way = lookup(ends[half:])
-            if way is None or way is leg:
-                way = "no_route"
-        elif self.check_source and lookup(ends[:half]) is not leg:
-            way = "bad_source"
-        else:
-            way = lookup(ends[half:]) if self.peer_to_peer else None
-            if way is None or way is leg:
-                way = self._tun
-        if len(leg.recent) >= RECENT:
-            leg.recent.clear()
-        leg.recent[ends] = way
-        return way
-
-
-def _ends(packet: bytes) -> bytes:
-    """Return source and destination of a packet, one behind the other; nothing, or less, if it has none."""
-    return packet[_ENDS.get(packet[0] >> 4, _NOWHERE)] if packet else b""

@@ -11,8 +11,8 @@ from ..endpoint import BATCH, Endpoint, turn
 from ..errors import AiotunError, DeviceClosed, DeviceError
 from .pump_direction import Stages, path_of, whole_batches
 from .pump_edge import REFUSALS, Edge, ending
-from .pump_release import Releases
-from .pump_statistics import passage
+from .pump_release import Releases, fault
+from .pump_statistics import Passage
 from .router_queue import RouterQueue
 from .router_statistics import LegStatistics
 from .stage import Batch
@@ -39,6 +39,7 @@ class Leg:
         "_lost",
         "_offered",
         "_failure",
+        "_passages",
         "_queue",
         "_received",
         "_wake",
@@ -90,8 +91,9 @@ class Leg:
         self.recent = {}
         self.refused = Counter()
         self.tasks = ()
-        self._arriving = path_of(arriving, f"from {name}", (name, "router"))
-        self._leaving = path_of(leaving, f"to {name}", ("router", name))
+        self._arriving = path_of(arriving, f"from {name}", (name, "router"), "inbound")
+        self._leaving = path_of(leaving, f"to {name}", ("router", name), "outbound")
+        self._passages = Passage(self._arriving), Passage(self._leaving)
         self._queue = RouterQueue(packets, max_bytes=max_bytes)
         self._edge = Edge(endpoint, coalesce=coalesce)
         self.releases = []
@@ -128,12 +130,26 @@ class Leg:
             self.end(ending(error))
             raise
 
-    async def receive(self, route: Callable[[Leg, Batch], None]) -> None:
-        """Give what comes from the endpoint to *route*, until the endpoint ends."""
+    def begin(self, route: Callable[[Leg, Batch], None]) -> None:
+        """
+        Take its paths into use, those from it before *route*.
+
+        Raises:
+            ValueError: If a path, or a stage that holds packets, is in use already; the leg has ended then.
+        """
         self.releases.append(Releases(self._leaving, self._send, self.fail))
         self.releases.append(Releases(self._arriving, partial(route, self), self.fail))
-        for releases in self.releases:
-            releases.open()
+        try:
+            for releases in self.releases:
+                releases.open()
+        except ValueError:
+            self.end("cancelled")
+            raise
+        for passage in self._passages:
+            passage.begin()
+
+    async def receive(self, route: Callable[[Leg, Batch], None]) -> None:
+        """Give what comes from the endpoint to *route*, until the endpoint ends."""
         batches = whole_batches(self.endpoint)
         while self.ended is None:
             try:
@@ -145,10 +161,15 @@ class Leg:
                 self.end(ending(error), error)
                 return
             self._received += len(batch)
+            if self.ended is not None:  # by sending, meanwhile
+                self.refused[self.ended] += len(batch)
+                return
             try:
                 passed = self._arriving(batch)
             except REFUSALS:  # the path counted them
                 continue
+            except asyncio.CancelledError as error:  # of a stage: it did not wait
+                raise fault(self._arriving, error) from error
             route(self, passed)
 
     def end(self, reason: str, error: AiotunError | None = None) -> None:
@@ -161,6 +182,10 @@ class Leg:
                 releases.close(reason)
             self._wake.set()
 
+    def let_go(self, _: object) -> None:
+        """End, also where serve() never began."""
+        self.end("cancelled")
+
     def fail(self, error: BaseException) -> None:
         """Have serve() raise *error*, which came up where nobody could see it."""
         self._failure = error
@@ -168,8 +193,7 @@ class Leg:
 
     def statistics(self) -> LegStatistics:
         """Return what was counted so far."""
-        made, kept, refused, arriving = passage(self._arriving)
-        created, held, dropped, leaving = passage(self._leaving)
+        (made, kept, refused, arriving), (created, held, dropped, leaving) = (one.counted() for one in self._passages)
         edge, queue = self._edge, self._queue.statistics()
         return LegStatistics(
             name=self.name,
@@ -203,6 +227,8 @@ class Leg:
             return self._leaving(batch)
         except REFUSALS:  # the path counted them
             return ()
+        except asyncio.CancelledError as error:  # of a stage: it did not wait
+            raise fault(self._leaving, error) from error
 
     def _send(self, batch: Batch) -> None:
         """Send what left the stages, at once if nothing is in front of it."""

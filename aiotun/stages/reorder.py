@@ -12,10 +12,10 @@ __all__ = ["reorder"]
 
 class reorder(Chance):
     """
-    Hold some packets back until *depth* others came; drops nothing. Super-packets pass whole.
+    Hold some packets back until *depth* others came. Super-packets pass whole.
 
     What overtakes is counted in packets and not in time, so at most *depth* packets are held at any moment, and the
-    last of a conversation may stay until more come: ``flush()`` gives them back.
+    last of a conversation may stay until more come: ``flush()`` gives them back, and the end of a pump drops them.
 
     Args:
         probability: How many are held back, 0 to 1.
@@ -53,6 +53,12 @@ class reorder(Chance):
             if held and held[0][0] <= self._count:
                 sent.append(held.popleft()[1])
         return sent
+
+    def close(self, reason: str = "closed") -> None:
+        """Drop what is held, counted under *reason*."""
+        if self._held:
+            self.dropped[reason] += len(self._held)
+            self._held.clear()
 
     def flush(self) -> list[bytes]:
         """Return what is held back, and hold it no longer."""

@@ -6,13 +6,16 @@ import asyncio
 import io
 import os
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path as FilePath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiotun.capture import FlightRecorder
+from aiotun import pump as pump_of
+from aiotun.capture import FlightRecorder, LinkType
+from aiotun.channel import memory_pair
 from aiotun.errors import PacketError
 from aiotun.packet import GSOType, SuperPacket
 from aiotun.pipeline import Batch, Path, per_packet, stage
@@ -236,3 +239,54 @@ def test_refusals() -> None:
             recorder.watch(path_of())
     with pytest.raises(ValueError, match="^flight recorder: it remembers at least 1 packet and 1 byte, not 0 and 1$"):
         FlightRecorder(0, 1)
+
+
+def test_frames_and_packets() -> None:
+    """What the packets begin with is known from the path."""
+    with FlightRecorder() as recorder:
+        for ethernet in (True, False):
+            path = Path("p", [("keep", keep)], ethernet=ethernet)
+            recorder.watch(path)
+            path([b"packet"])
+        file = io.BytesIO()
+        recorder.dump(file)
+    assert [one.interface.linktype for one in read(file.getvalue())] == [LinkType.ETHERNET, LinkType.RAW]
+
+
+@pytest.mark.parametrize("inside", [True, False])
+async def test_a_pump_that_ends(tmp_path: FilePath, inside: bool) -> None:
+    """A fault of a stage of a pump is dumped, whether the recorder's block is inside the pump's or around it."""
+
+    def break_down(batch: Batch) -> Batch:
+        raise RuntimeError("bad key")
+
+    file = tmp_path / "flight.pcapng"
+    source, a = memory_pair()
+    b, sink = memory_pair()
+    pump = pump_of(a, b, outbound=[break_down])
+    recorder = FlightRecorder(file=str(file))
+    async with source, a, b, sink:
+        with pytest.raises(RuntimeError, match="bad key") as raised:
+            async with AsyncExitStack() as stack:
+                if not inside:
+                    stack.enter_context(recorder)
+                await stack.enter_async_context(pump)
+                if inside:
+                    stack.enter_context(recorder)
+                recorder.watch(pump.outbound)
+                await source.send(IPV4)
+                await asyncio.Event().wait()
+    assert raised.value.__notes__ == [f"flight recorder: the last packets are in {file}"]
+    assert [one.comments for one in read(file)] == [("dropped by break_down: break_down (RuntimeError: bad key)",)]
+
+
+def test_a_cancel_is_no_fault(tmp_path: FilePath) -> None:
+    """A cancel of the block without a fault writes nothing."""
+    file = tmp_path / "flight.pcapng"
+    path = path_of(keep, fail)
+    with pytest.raises(asyncio.CancelledError), FlightRecorder(file=str(file)) as recorder:
+        recorder.watch(path)
+        with pytest.raises(PacketError):
+            path([b"one"])
+        raise asyncio.CancelledError
+    assert not file.exists()

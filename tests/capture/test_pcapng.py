@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiotun.capture import CaptureStatistics, Direction, LinkType, PcapngWriter, Rotation, open_capture
+from aiotun.capture.superpackets import describe, restore
 from aiotun.packet import GSOType, SuperPacket
 from capture.tools import FRAME, IPV4, IPV6, by_scapy, by_tshark, counted_by_capinfos, packets, read
 
@@ -452,3 +453,15 @@ def test_a_comment_that_lies(path: Path) -> None:
     with PcapngWriter(path) as writer:
         writer.interface("tun0").write(IPV4, NOW, comments=comment)
     assert type(read(path)[0].packet) is bytes
+
+
+@pytest.mark.parametrize("csum", [True, False])
+def test_a_superpacket_in_a_tunnel_is_restored(csum: bool) -> None:
+    """The comment has a tunnel's offsets too, of a super-packet that is in one alone."""
+    packet = SuperPacket(bytes(300), 0x21, 100, 90, 70, 16, True, False, 20, 50, csum)
+    assert describe(packet).endswith(
+        f" fixed_id=0 outer_th_offset=20 inner_nh_offset=50 tunnel_csum={csum:d} (checksum unfinished)"
+    )
+    again = restore(bytes(packet), describe(packet))
+    assert isinstance(again, SuperPacket)
+    assert vars(again) == vars(packet)

@@ -233,13 +233,32 @@ def two_interfaces() -> io.BytesIO:
         ({"interface": 1}, [FRAME]),
         ({"direction": "in"}, [FRAME, IPV6]),
         ({"interface": 0, "direction": "in"}, [IPV6]),
-        ({"interface": "none"}, []),
     ],
 )
 async def test_some_of_it(options: dict[str, Any], expected: list[bytes]) -> None:
     """Only packets of one interface, or of one direction, are replayed if asked."""
     async with replay(two_interfaces(), speed=None, **options) as trace:
         assert await everything(trace) == expected
+
+
+@pytest.mark.parametrize("interface", ["none", 2])
+async def test_an_interface_that_is_not_there(interface: str | int) -> None:
+    """An interface that the capture has not is an error at its end, which has the names there are."""
+    async with replay(two_interfaces(), speed=None, interface=interface) as trace:
+        with pytest.raises(ValueError, match=f"there is no interface {interface!r}; it has tun0, tap0$"):
+            await everything(trace)
+
+
+async def test_an_interface_without_packets() -> None:
+    """An interface that is there and has no packets of the direction is no error."""
+    async with replay(two_interfaces(), speed=None, interface="tap0", direction="out") as trace:
+        assert await everything(trace) == []
+
+
+def test_a_direction_that_is_none() -> None:
+    """A direction is one of two words."""
+    with pytest.raises(ValueError, match='replay: direction is "in" or "out", not \'outbound\''):
+        replay(two_interfaces(), direction="outbound")  # type: ignore[arg-type]
 
 
 async def test_super_packets() -> None:

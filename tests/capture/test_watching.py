@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiotun import SoftHost
-from aiotun.capture import PcapngWriter, watch
+from aiotun.capture import LinkType, PcapngWriter, watch
 from aiotun.errors import DeviceDown
 from aiotun.packet import GSOType, SuperPacket
 from aiotun.pipeline import Batch, Outcome, Path, per_packet, stage
@@ -219,3 +219,12 @@ def test_conservation(batches: Iterable[list[bytes]]) -> None:
     counts = [sum(one.interface.index == index for one in found) for index in range(3)]
     assert counts[0] == counts[1] + len(dropped) == counts[2] + len(dropped)
     assert len(dropped) == path.statistics().dropped.get("not_wanted", 0)
+
+
+@pytest.mark.parametrize(("ethernet", "linktype"), [(True, LinkType.ETHERNET), (False, LinkType.RAW)])
+def test_frames_and_packets(file: FilePath, ethernet: bool, linktype: int) -> None:
+    """What the packets begin with is known from the path, unless it is said."""
+    path = Path("p", [("keep", keep)], ethernet=ethernet)
+    with PcapngWriter(file) as writer, watch(path, writer), watch(path, writer, linktype=LinkType.IPV4):
+        path([IPV4])
+    assert [one.interface.linktype for one in read(file)] == [linktype, linktype, LinkType.IPV4, LinkType.IPV4]

@@ -262,3 +262,9 @@ async def test_what_is_under_way_is_counted_after_the_close() -> None:
         assert one.outgoing().queued == 2
         await other.recv_many(2)
         assert (one.outgoing().sent, one.outgoing().delivered) == (2, 2)
+
+
+def test_a_number_for_an_impairment() -> None:
+    """A way is an Impairment; a bare number says nothing."""
+    with pytest.raises(TypeError, match=r"^memory_pair: a way is an Impairment, such as .*, not 0\.1$"):
+        memory_pair(0.1)  # type: ignore[arg-type]

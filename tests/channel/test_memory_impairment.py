@@ -29,3 +29,18 @@ def test_what_cannot_be_is_refused(values: dict[str, Any], text: str) -> None:
     """A value out of its range is refused with its name."""
     with pytest.raises(ValueError, match=f"^{text}$"):
         Impairment(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"loss": "5%"}, "loss is a number, not '5%'"),
+        ({"rate": "1mbit"}, "rate is a number, not '1mbit'"),
+        ({"delay": (0.1, "1s")}, "delay is a number, not '1s'"),
+        ({"reorder_delay": None}, "reorder_delay is a number, not None"),
+    ],
+)
+def test_what_is_no_number_is_refused(values: dict[str, Any], text: str) -> None:
+    """What is no number is refused with its name."""
+    with pytest.raises(TypeError, match=f"^{text}$"):
+        Impairment(**values)

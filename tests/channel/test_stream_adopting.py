@@ -26,6 +26,16 @@ async def test_a_pair_is_each_others_peer() -> None:
         assert (await one.recv(), await other.recv(), one.mtu) == (b"2", b"1", 10)
 
 
+async def test_pairs_are_told_apart() -> None:
+    """Each pair has a number of its own, and each of its ends a letter."""
+    one, other = open_stream_pair()
+    third, fourth = open_stream_pair()
+    async with one, other, third, fourth:
+        first, second = (int(end.name.removeprefix("stream pair ").removesuffix(" a")) for end in (one, third))
+        assert second == first + 1
+        assert (other.name, fourth.name) == (f"stream pair {first} b", f"stream pair {second} b")
+
+
 async def test_a_socket_is_adopted_with_tls() -> None:
     """Both ends of a socket pair do the handshake, each in its part, and then packets flow."""
     near, far = socket.socketpair()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aiotun import DeviceBusy, DeviceError
-from aiotun.channel import open_unix, serve_stream, serve_unix
+from aiotun.channel import open_stream, open_unix, serve_stream, serve_unix
+from aiotun.testing.tls import tls_contexts
 
 
 async def test_a_server_says_where_it_listens() -> None:
@@ -68,3 +70,21 @@ async def test_a_path_that_is_no_socket_stays(tmp_path: Path) -> None:
     with pytest.raises(DeviceBusy):
         await serve_unix(str(path))
     assert path.read_text() == "kept"
+
+
+class TestContexts:
+    @pytest.mark.parametrize("ssl", [True, "cert.pem"])
+    def test_what_is_no_context(self, ssl: Any) -> None:
+        """What is no context is refused at the call, by both ends."""
+        with pytest.raises(TypeError, match=f"^ssl is an ssl.SSLContext with a certificate, not {ssl!r}$"):
+            serve_stream("127.0.0.1", 0, ssl=ssl)
+        with pytest.raises(TypeError, match="^ssl is an ssl.SSLContext, not 'cert.pem'$"):
+            open_stream("127.0.0.1", 1, ssl="cert.pem")  # type: ignore[arg-type]
+
+    def test_the_other_ends(self) -> None:
+        """A client's context is no server's, nor the other way round; the remedy is named."""
+        theirs, ours = tls_contexts()
+        with pytest.raises(ValueError, match=r"a client's context, but this end listens: .*Purpose\.CLIENT_AUTH\)$"):
+            serve_stream("127.0.0.1", 0, ssl=ours)
+        with pytest.raises(ValueError, match=r"a server's context, but this end connects: .*Purpose\.SERVER_AUTH\)$"):
+            open_stream("127.0.0.1", 1, ssl=theirs)

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from aiotun.channel import StreamServer, open_stream, serve_stream
+from aiotun.channel.stream_framing import Framing, LengthFraming
+from aiotun.channel.stream_listening import listening
+from aiotun.channel.stream_socket import StreamOptions
 from aiotun.testing import watched_fds
 from aiotun.testing.expect import parked, turns
 from aiotun.testing.tls import tls_contexts
@@ -160,3 +163,21 @@ async def test_no_descriptor_left_is_waited_out(monkeypatch: pytest.MonkeyPatch)
         with connect(server):
             await (await anext(server)).aclose()
         assert server.dropped == {"no_resources": 1}
+
+
+async def test_a_fault_in_a_handshake() -> None:
+    """What a handshake raises that no peer is to blame for comes out of the iteration, once; the server goes on."""
+    faults = [RuntimeError("a fault in the program")]
+
+    def layers(name: str) -> Framing:
+        if faults:
+            raise faults.pop()
+        return LengthFraming(name, 1500)
+
+    sock = await listening("127.0.0.1", 0, 8, StreamOptions())
+    async with StreamServer(sock, "tcp", 1500, layers, max_connections=8, handshake_timeout=10.0) as server:
+        with connect(server):
+            with pytest.raises(RuntimeError, match="a fault in the program"):
+                await anext(server)
+        async with open_stream(*server.address), await anext(server):
+            assert server.connected == 1

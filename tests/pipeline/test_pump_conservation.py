@@ -26,7 +26,7 @@ async def test_a_graph_that_loses_doubles_and_reorders() -> None:
     """Through a router, wires and pumps every packet is delivered, or dropped by name, or in a stage's hands."""
     account = await run(20_000, seed=1)
     assert account.missing == 0
-    assert set(account.dropped) == {"lost", "no_route", "overlimit", "closed"}
+    assert set(account.dropped) == {"lost", "no_route", "overlimit", "closed", "cancelled"}
     assert account.delivered > 5000
 
 

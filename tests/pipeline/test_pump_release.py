@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import pytest
 from endpoint.fakes import numbers, packets
 
 import aiotun
-from aiotun.errors import PacketError
+from aiotun.capture import PcapngWriter, watch
+from aiotun.errors import DeviceGone, PacketError
 from aiotun.pipeline import Batch, Router, RouterStatistics, Stage
 from aiotun.stages.delay import delay
 from aiotun.stages.duplicate import duplicate
+from aiotun.stages.reorder import reorder
 
 from .pump_ends import Medium, ends, turns, udp, until
 from .test_pumping import conserved
@@ -154,6 +157,81 @@ async def test_a_refusal_behind() -> None:
         assert pump.statistics().outbound.dropped == {"forged": 4}
 
 
+async def test_one_stage_for_two_ways() -> None:
+    """A stage that holds packets is of one way: both ways of a pump cannot have it, and afterwards it is free."""
+    one, other, held = Medium("one"), Medium("other"), Held()
+    async with ends(one, other) as (a, b):
+        with pytest.raises(ValueError, match="other to one: stage 'Held' holds packets of another path"):
+            await aiotun.pump(a, b, outbound=[held], inbound=[held])
+        async with aiotun.pump(a, b, outbound=[held]):
+            one.output(packets(1))
+            await until(lambda: len(held) == 1)
+
+
+async def test_a_stage_that_is_taken_out() -> None:
+    """What a stage held that is taken out of the path stays dropped, and the pump goes on."""
+    one, other, held = Medium("one"), Medium("other"), Held()
+    async with ends(one, other) as (a, b), aiotun.pump(a, b, outbound=[held]) as pump:
+        one.output(packets(4))
+        await until(lambda: len(held) == 4)
+        pump.outbound.remove("Held")
+        held.give_on()
+        one.output(packets(2, 10))
+        await until(lambda: len(other.written) == 2)
+        way = pump.statistics().outbound
+        assert (way.dropped, way.sent, conserved(way)) == ({"held": 4}, 2, True)
+
+
+async def test_a_stage_that_is_watched() -> None:
+    """A stage that was watched before the pump began gives on what it holds, and it is counted as waiting."""
+    one, other, held = Medium("one"), Medium("other"), Held()
+    async with ends(one, other) as (a, b):
+        pump = aiotun.pump(a, b, outbound=[held])
+        with PcapngWriter(io.BytesIO()) as writer, watch(pump.outbound, writer):
+            async with pump:
+                one.output(packets(4))
+                await until(lambda: len(held) == 4)
+                assert pump.statistics().outbound.waiting == 4
+                held.give_on()
+                await until(lambda: len(other.written) == 4)
+
+
+async def test_a_pump_that_never_ran() -> None:
+    """A block that ends before a task had its turn lets go of the stages all the same."""
+    one, other, held = Medium("one"), Medium("other"), Held()
+    async with ends(one, other) as (a, b):
+        async with aiotun.pump(a, b, outbound=[held]):
+            assert held.emit is not None
+        assert held.emit is None
+
+
+async def test_what_is_overtaken_at_the_end() -> None:
+    """What reorder() holds back when the pump ends is dropped as the rest is, and waits for nobody."""
+    one, other = Medium("one"), Medium("other")
+    async with ends(one, other) as (a, b):
+        async with aiotun.pump(a, b, outbound=[reorder(1.0, depth=3)]) as pump:
+            one.output(packets(4))
+            await until(lambda: pump.statistics().outbound.waiting == 3)
+        way = pump.statistics().outbound
+    assert (way.waiting, way.dropped, conserved(way)) == (0, {"cancelled": 3}, True)
+
+
+async def test_a_cancel_of_nobody_behind() -> None:
+    """A CancelledError in a stage that such packets come to is a fault of the program."""
+
+    def cancel(batch: Batch) -> Batch:
+        raise asyncio.CancelledError
+
+    one, other, held = Medium("one"), Medium("other"), Held()
+    async with ends(one, other) as (a, b):
+        with pytest.raises(RuntimeError, match="one to other: a stage raised CancelledError"):
+            async with aiotun.pump(a, b, outbound=[held, cancel]):
+                one.output(packets(1))
+                await until(lambda: len(held) == 1)
+                held.give_on()
+                await asyncio.Event().wait()
+
+
 class TestRouter:
     def balanced(self, seen: RouterStatistics) -> bool:
         total = seen.total
@@ -191,6 +269,22 @@ class TestRouter:
                 await until(lambda: len(held) == 3)
             seen = router.statistics()
         assert (len(held), seen.total.waiting, self.balanced(seen)) == (0, 0, True)
+
+    async def test_a_tun_that_ended(self) -> None:
+        """When the tun has ended, what peers send is dropped at once: no stage between them takes it any more."""
+        held = Held()
+        tun, one, other = Medium("tun"), Medium("one"), Medium("other")
+        tun.write_script.append(DeviceGone("tun: gone"))
+        async with ends(tun, one, other) as (a, b, c):
+            router = Router(a, transit=[held])
+            router.add(b, "10.0.0.1")
+            router.add(c, "10.0.0.2")
+            async with router:
+                one.output([udp("10.0.0.1", "192.0.2.1")], [udp("10.0.0.1", "10.0.0.2")])
+                await until(lambda: router.statistics().peers[0].received == 2)
+                await turns()
+                assert router.statistics().peers[0].refused == {"gone": 1}
+            assert (len(held), self.balanced(router.statistics())) == (0, True)
 
     @pytest.mark.parametrize("place", ["to", "from", "between"])
     async def test_a_fault_behind(self, place: str) -> None:

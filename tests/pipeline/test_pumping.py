@@ -13,6 +13,7 @@ from endpoint.fakes import numbers, packets
 import aiotun
 from aiotun.errors import DeviceDown, DeviceError, DeviceGone, PacketError
 from aiotun.pipeline import Batch, DirectionStatistics, Path, Pump
+from aiotun.stages import Nat
 
 from .pump_ends import Medium, ends, turns, until
 
@@ -458,3 +459,50 @@ class TestLooking:
 
 async def carry(pump: Pump) -> None:
     await pump
+
+
+class TestMistakes:
+    async def test_an_endpoint_and_itself(self) -> None:
+        """A pump is between two endpoints."""
+        one = Medium("one")
+        async with ends(one) as (a,):
+            with pytest.raises(ValueError, match="is between two endpoints, not one and itself"):
+                aiotun.pump(a, a)
+
+    async def test_packets_into_frames(self) -> None:
+        """A tun and a tap are not joined: which is which is said."""
+        async with aiotun.SoftHost() as host, host.open_tun("tun0") as tun, host.open_tap("tap0") as tap:
+            for pair in ((tun, tap), (tap, tun)):
+                with pytest.raises(ValueError, match="tun0 carries packets and tap0 frames"):
+                    aiotun.pump(*pair)
+
+    async def test_a_stage_for_a_list(self) -> None:
+        """One stage is no list of stages; the argument is named."""
+        one, other = Medium("one"), Medium("other")
+        async with ends(one, other) as (a, b):
+            with pytest.raises(TypeError, match="one to other: outbound is a list of stages, not"):
+                aiotun.pump(a, b, outbound=drop_odd)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="other to one: inbound is a list of stages, not 5"):
+                aiotun.pump(a, b, inbound=5)  # type: ignore[arg-type]
+
+    async def test_a_nat_for_a_stage(self) -> None:
+        """A NAT is two stages, which the error names."""
+        one, other = Medium("one"), Medium("other")
+        async with ends(one, other) as (a, b):
+            with pytest.raises(TypeError, match=r"has two stages, \.outbound and \.inbound"):
+                aiotun.pump(a, b, outbound=[Nat("203.0.113.5")])  # type: ignore[list-item]
+
+    async def test_a_cancel_of_nobody(self) -> None:
+        """A stage that raises CancelledError is a fault of the program, and the way is named."""
+
+        def cancel(batch: Batch) -> Batch:
+            raise asyncio.CancelledError
+
+        one, other = Medium("one"), Medium("other")
+        async with ends(one, other) as (a, b):
+            pump = aiotun.pump(a, b, outbound=[cancel])
+            one.output(packets(2))
+            with pytest.raises(RuntimeError, match="one to other: a stage raised CancelledError"):
+                await pump
+        way = pump.statistics().outbound
+        assert (way.dropped, conserved(way)) == ({"cancel": 2}, True)

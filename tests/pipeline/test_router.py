@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from endpoint.fakes import numbers
@@ -166,7 +167,7 @@ class TestSources:
 
     async def test_the_kept_decisions_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """However many addresses pass, no more than RECENT decisions are kept."""
-        monkeypatch.setattr("aiotun.pipeline.router.RECENT", 8)
+        monkeypatch.setattr("aiotun.pipeline.router_table.RECENT", 8)
         scene = Scene(None)
         async with ends(scene.tun, *scene.media) as endpoints, scene.router(endpoints) as router:
             scene.tun.output([to(1, number, src=f"10.9.0.{number}") for number in range(64)])
@@ -548,16 +549,17 @@ class TestEnding:
             assert router.statistics().tun.dropped == {"closed": 1}
 
     async def test_a_peer_added_at_the_end(self) -> None:
-        """A peer that is added while the router ends does not keep it from ending."""
+        """A peer that is added while the router ends is refused."""
         tun, one = Medium("tun"), Medium("one")
         async with ends(tun, one) as (a, b):
             router = Router(a)
             running = asyncio.ensure_future(carry(router))
             await turns()
             router._stop()  # what the end of the tun does
-            peer = router.add(b, "10.0.0.1")
+            with pytest.raises(RuntimeError, match="the router of tun has ended; make another one"):
+                router.add(b, "10.0.0.1")
             await running
-            assert peer.tasks == ()
+            assert router.peers == ()
 
     async def test_the_tun_is_deleted(self) -> None:
         """The router ends with the DeviceGone of its tun."""
@@ -578,14 +580,14 @@ class TestEnding:
         assert (seen.total.dropped, seen.total.waiting) == ({"cancelled": 7}, 0)
 
     async def test_a_peer_added_too_late(self) -> None:
-        """A peer that is added after the end is not carried for, and nothing is left of it."""
+        """A peer that is added after the end is refused."""
         tun, one = Medium("tun"), Medium("one")
         async with ends(tun, one) as (a, b):
             router = Router(a)
             async with router:
                 pass
-            peer = router.add(b, "10.0.0.1")
-            assert peer.tasks == ()
+            with pytest.raises(RuntimeError, match="the router of tun has ended; make another one"):
+                router.add(b, "10.0.0.1")
 
 
 class TestLooking:
@@ -644,3 +646,85 @@ class TestLooking:
 
 async def carry(router: Router) -> None:
     await router
+
+
+class TestChanging:
+    async def test_sources_are_checked_at_once(self) -> None:
+        """check_source that is set later holds for addresses that passed before, both ways."""
+        scene = Scene(None)
+        async with ends(scene.tun, *scene.media) as endpoints, scene.router(endpoints, check_source=False) as router:
+            for check, refused in ((False, {}), (True, {"bad_source": 1}), (False, {"bad_source": 1})):
+                router.check_source = check
+                assert router.check_source is check
+                scene.media[0].output([sent_by(7)])
+                await turns()
+                assert router.statistics().peers[0].refused == refused
+        assert len(scene.tun.written) == 2
+
+    async def test_peers_are_parted_at_once(self) -> None:
+        """peer_to_peer that is set later holds for addresses that passed before, both ways."""
+        scene = Scene(None, None)
+        async with ends(scene.tun, *scene.media) as endpoints, scene.router(endpoints) as router:
+            for number, allowed in enumerate((True, False, True)):
+                router.peer_to_peer = allowed
+                assert router.peer_to_peer is allowed
+                scene.media[0].output([sent_by(1, "10.0.0.2", number)])
+                await turns()
+        assert (numbers(scene.media[1].written), numbers(scene.tun.written)) == ([0, 2], [1])
+
+    async def test_routes_of_a_removed_peer(self) -> None:
+        """A peer that was removed gets no routes any more."""
+        scene = Scene(None)
+        async with ends(scene.tun, *scene.media) as endpoints, scene.router(endpoints) as router:
+            peer = router.peers[0]
+            await router.remove(peer)
+            with pytest.raises(LookupError, match="the router of tun has no peer peer1"):
+                router.set_routes(peer, "10.0.0.9")
+            assert peer.routes == ()
+
+    @pytest.mark.parametrize("routes", [b"10.", 5, ["10.0.0.9", b"\x0a\x00\x00\x09"]])
+    async def test_a_route_that_is_none(self, routes: Any) -> None:
+        """Bytes and numbers, which ipaddress takes for addresses, are no routes; nothing is left of the peer."""
+        tun, one = Medium("tun"), Medium("one")
+        async with ends(tun, one) as (a, b):
+            router = Router(a)
+            with pytest.raises(TypeError, match="the router of tun: a route is text or a network, not"):
+                router.add(b, routes)
+            assert router.peers == ()
+
+    async def test_a_tap_for_a_peer(self) -> None:
+        """A tap carries frames, and is refused."""
+        async with aiotun.SoftHost() as host, host.open_tun() as tun, host.open_tap("tap0") as tap:
+            with pytest.raises(ValueError, match="tap0: a router is for packets, a tap carries frames"):
+                Router(tun).add(tap, "10.0.0.1")
+
+    async def test_a_path_in_use(self) -> None:
+        """A peer whose path another has is refused, and the router goes on as it was."""
+        path = aiotun.Path("mine")
+        tun, one, other = Medium("tun"), Medium("one"), Medium("other")
+        async with ends(tun, one, other) as (a, b, c), Router(a) as router:
+            router.add(b, "10.0.0.1", inbound=path)
+            with pytest.raises(ValueError, match="the path mine is in use already"):
+                router.add(c, "10.0.0.2", outbound=path)
+            assert [peer.name for peer in router.peers] == ["one"]
+            router.add(c, "10.0.0.2")
+            tun.output([to(1), to(2)])
+            await until(lambda: len(one.written) == len(other.written) == 1)
+
+    async def test_a_leg_that_ends_while_its_batch_is_under_way(self) -> None:
+        """What a peer sent is counted though sending to it found its end meanwhile, and nothing is missing."""
+        one, other = Medium("peer1"), Medium("peer2")
+        tun = Medium("tun")
+        async with ends(tun, one, other) as (a, b, c):
+            router = Router(a)
+            router.add(b, "10.0.0.1")
+            async with router:
+                await turns()
+                one.write_script.append(DeviceGone("peer1: gone"))
+                tun.output([to(1)])  # the tun's task is first
+                one.output([sent_by(1)])
+                await until(lambda: router.peers[0].ended is not None)
+                await turns()
+                assert balanced(router.statistics())
+                assert leg(router.statistics(), "peer1").ended == "gone"
+                assert leg(router.statistics(), "peer1").refused == {"gone": 1}

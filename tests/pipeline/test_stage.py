@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 from aiotun.pipeline import Batch, Path, per_packet, stage
-from aiotun.pipeline.stage import stage_name
+from aiotun.pipeline.stage import stage_name, unwrapped
 
 
 def shout(packet: bytes) -> bytes | None:
@@ -85,3 +87,14 @@ def test_behind_a_stage_that_delivers_nothing_is_lost() -> None:
     path([b"1", b"2", b"3", b"4"])
     assert told == [("arrive", 1)]
     assert [one.dropped for one in path.statistics().stages] == [{"arrive": 1}, {"rest": 1}]
+
+
+def test_what_is_under_a_probe() -> None:
+    """unwrapped() returns the stage from under all that looks at it, and a stage without that as it is."""
+    inner = functools.wraps(same)(lambda batch: same(batch))
+    outer = functools.wraps(inner)(lambda batch: inner(batch))
+    assert (unwrapped(outer), unwrapped(same)) == (same, same)
+
+
+def same(batch: Batch) -> Batch:
+    return batch

@@ -48,3 +48,12 @@ def test_depth_without_sense() -> None:
     """Nobody overtakes with a depth of 0."""
     with pytest.raises(ValueError, match="reorder: at least 1 packet overtakes, not 0"):
         reorder(0.1, depth=0)
+
+
+def test_what_is_held_at_the_end() -> None:
+    """close() drops what is held under the word it is given, once."""
+    stage = reorder(1.0, depth=3)
+    stage(PACKETS[:3])
+    stage.close("cancelled")
+    stage.close("closed")
+    assert (len(stage), stage.dropped) == (0, {"cancelled": 3})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +66,11 @@ def test_the_first_segment_of_what_cannot_be_cut() -> None:
     packet = SuperPacket(udp(), gso_type=1, gso_size=5)
     found = first_segment(packet)
     assert (type(found), found) == (bytes, bytes(packet))
+
+
+@pytest.mark.parametrize("csum", [True, False])
+def test_the_outer_checksum_of_a_tunnel(csum: bool) -> None:
+    """In a tunnel the outer UDP checksum is no checksum yet either, if there is one; and the fields stay."""
+    packet = SuperPacket(bytes(200), 0x21, 10, 0, 70, 16, True, False, 20, 50, csum)
+    assert (is_partial(packet, 20), is_partial(packet, 70), is_partial(packet, 50)) == (csum, True, False)
+    assert vars(rewritten(packet, bytes(200))) == vars(packet)
