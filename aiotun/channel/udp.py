@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from ..endpoint import Capabilities, Event, FdReadiness, InterfaceCounters, Port
+from ..endpoint.moderation import ModeratedReadiness, full_packets
 from .channel import Channel
 from .udp_address import Address, address_of
 from .udp_notices import HEADERS, Notices
@@ -33,7 +34,7 @@ class UdpPort(Port):
         self._udp = udp
         self.name = udp.name
         self.mtu = udp.mtu
-        self.readable = FdReadiness(f"receiving from {self.name}", udp.fileno())
+        self.readable: ModeratedReadiness = ModeratedReadiness(f"receiving from {self.name}", udp.fileno())
         self.writable = FdReadiness(f"sending to {self.name}", udp.fileno(), writing=True)
         self._notices = Notices(udp.dropped)
         self._ahead: deque[bytes] = deque()  # the rest of a train, beyond what was asked for
@@ -57,6 +58,8 @@ class UdpPort(Port):
                 ahead.extend(islice(batch, limit, None))
                 del batch[limit:]
         self.more = bool(ahead)
+        if len(batch) < limit:
+            self.readable.emptied(full_packets(batch))
         if not batch:
             self._udp.hear()
         return batch

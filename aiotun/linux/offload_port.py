@@ -10,6 +10,7 @@ import attrs
 
 from ..batch import bounds
 from ..endpoint import Capabilities, InterfaceCounters
+from ..endpoint.moderation import full_packets
 from ..errors import PacketError
 from ..offload import Segmenter, complete, segment
 from ..packet import GSO_ECN, SuperPacket
@@ -44,6 +45,7 @@ class OffloadPort(KernelPort):
         self._write_vnet = write_vnet if write is os.writev else writing_vnet_by(write)
         self._read_batch = self._read
         self._write_batch = self._write
+        self._weigh = full_packets
         self._ethernet = bool(file.asked & IFF_TAP)
         self._segmenter = Segmenter(ethernet=self._ethernet)
         self._short = False  # the last read did not empty the device

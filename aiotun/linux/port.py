@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from ..endpoint import Event, EventKind, FdReadiness, InterfaceCounters, Port
+from ..endpoint.moderation import ModeratedReadiness
 from ..errors import DeviceError, DeviceGone, QueueDetached, QueueFull, UnsupportedFamily, device_error
 from .calls import Read, Write, read_batch, reading_by, write_batch, writing_by
 from .capabilities import device_capabilities, kernel_features
 from .constants import IFF_TUN, IFF_UP, flag_names
 from .device import KernelDevice
-from .moderation import ModeratedReadiness
 from .monitor import Monitor
 from .origin import Origin
 from .probing import known_probe
@@ -48,6 +48,7 @@ class KernelPort(Port):
         self._file = file
         self._read_batch = read_batch if read is os.read else reading_by(read)
         self._write_batch = write_batch if write is os.write else writing_by(write)
+        self._weigh: Callable[[Sequence[bytes]], int] = len  # how many packets a batch is, to tell a stream by
         self._lost = 0
         self._monitor: Monitor | None = None
         self.transaction: Transaction | SharedTransaction | None = None
@@ -87,7 +88,7 @@ class KernelPort(Port):
             self._tell_lost()
         packets, ended, self._lost = self._read_batch(self._file.fd, limit, READ_SIZE)
         if ended == errno.EAGAIN:
-            self.readable.emptied(len(packets))
+            self.readable.emptied(self._weigh(packets))
         elif ended and not packets:  # otherwise it comes again at the next call, after what was read is safe
             if ended == errno.ENOMEM:
                 self._tell_lost()

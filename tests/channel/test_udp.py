@@ -13,6 +13,7 @@ import pytest
 from aiotun import DeviceClosed, Event, EventKind, PacketError, PacketTooBig, WouldBlock
 from aiotun.channel import UdpChannel, UdpPort, open_udp, open_udp_pair
 from aiotun.endpoint import Report
+from aiotun.endpoint.moderation import ModeratedReadiness
 from aiotun.testing.expect import parked, turns
 
 from .fake_socket import Calls, fake_socket
@@ -34,6 +35,21 @@ def test_read_many_takes_no_more_than_the_limit() -> None:
         assert (port.read_many(1), port.more, port.ahead) == ([b"2"], True, 2)
         assert (port.read_many(4), port.more) == ([b"3", b"4", b"5", b"6"], False)
     assert calls.limits == [2, 2]
+
+
+@linux
+def test_the_socket_read_empty_tells_how_many_full_datagrams_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each read that leaves nothing tells the readiness what it gave, by which that knows a stream; no other does."""
+    told: list[int] = []
+    monkeypatch.setattr(ModeratedReadiness, "emptied", lambda readiness, packets: told.append(packets))
+    with fake_socket(Calls(receive=[[bytes(1400)] * 3, [bytes(52)] * 3])) as udp:
+        port = UdpPort(udp)
+        for limit in (3, 4, 4):
+            port.read_many(limit)
+    assert told == [0, 0]
+    with fake_socket(Calls(receive=[[bytes(1400)] * 3])) as udp:
+        UdpPort(udp).read_many(4)
+    assert told == [0, 0, 3]
 
 
 @linux

@@ -15,8 +15,8 @@ import pytest
 
 import aiotun
 from aiotun.endpoint import FdReadiness, Tun, turn
+from aiotun.endpoint.moderation import ModeratedReadiness
 from aiotun.linux import KernelPort, constants
-from aiotun.linux.moderation import ModeratedReadiness
 from aiotun.linux.tunopen import open_device
 from aiotun.linux.worker import in_thread
 from aiotun.testing.expect import parked, turns

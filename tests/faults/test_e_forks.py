@@ -19,7 +19,7 @@ from processes import watchers_ended
 
 import aiotun
 from aiotun.channel import UdpChannel, open_udp
-from aiotun.linux.moderation import ModeratedReadiness
+from aiotun.endpoint.moderation import ModeratedReadiness
 from aiotun.testing import soft_tun
 from aiotun.testing.expect import parked, turns
 

@@ -16,7 +16,7 @@ from processes import watchers_ended
 
 import aiotun
 from aiotun.channel import open_udp_pair
-from aiotun.linux.moderation import ModeratedReadiness
+from aiotun.endpoint.moderation import ModeratedReadiness
 
 from .scene import ADDRESS, MakeLoop, descriptors, on_both_loops, run, waited
 

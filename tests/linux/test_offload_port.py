@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from aiotun import DeviceDown, DeviceError
+from aiotun.endpoint.moderation import ModeratedReadiness
 from aiotun.linux.offload_port import OffloadPort
 from aiotun.linux.terms import Terms
 from aiotun.linux.tunopen import open_device
@@ -100,6 +101,17 @@ async def test_superpackets_come_whole_where_they_are_asked_for() -> None:
     """read_whole() gives a super-packet as one packet."""
     async with port(read=reads(PLAIN, TCP_SUPER)) as opened:
         assert opened.read_whole(64) == [PLAIN, TCP_SUPER]
+
+
+async def test_one_superpacket_is_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The readiness is told of as many packets as the bytes fill: of a super-packet many, of small packets none."""
+    told: list[int] = []
+    monkeypatch.setattr(ModeratedReadiness, "emptied", lambda readiness, packets: told.append(packets))
+    whole = merged([tcp(number, 1400) for number in range(4)])
+    for packets in ([whole], [tcp(0), tcp(1)]):
+        async with port(read=reads(*packets)) as opened:
+            opened.read_whole(64)
+    assert told == [len(whole) // 1400, 0]
 
 
 async def test_otherwise_they_come_as_what_they_stand_for() -> None:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from aiotun.endpoint import turn
-from aiotun.linux import moderation
-from aiotun.linux.moderation import ModeratedReadiness
+from aiotun.endpoint import moderation, turn
+from aiotun.endpoint.moderation import ModeratedReadiness
 from aiotun.testing import watched_fds
 
 
@@ -26,7 +25,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("aiotun.linux.moderation.time.perf_counter", clock)
+    monkeypatch.setattr("aiotun.endpoint.moderation.time.perf_counter", clock)
     return clock
 
 
@@ -85,6 +84,16 @@ async def test_anything_less_than_a_stream_waits_for_the_device(
     os.write(pipe[1], b"x")
     await task
     readiness.disarm()
+
+
+@pytest.mark.parametrize(
+    ("batch", "packets"),
+    [([bytes(52)] * 20, 0), ([bytes(1400), bytes(1400)], 2), ([bytes(65535)], 46)],
+    ids=["acknowledgments", "full packets", "a super-packet"],
+)
+def test_full_packets_are_counted_by_their_bytes(batch: list[bytes], packets: int) -> None:
+    """A super-packet counts as the packets it stands for, and what acknowledges a stream is none itself."""
+    assert moderation.full_packets(batch) == packets
 
 
 async def test_one_lone_packet_ends_it(clock: Clock, pipe: tuple[int, int]) -> None:
