@@ -177,7 +177,7 @@ def test_tunnels_are_never_switched_off(
     del asked[:]
     offload.switch(0, frozenset(features))
     assert all(mask & 0x187 == 0x187 for mask in asked)
-    assert (offload.features, offload.unwanted) == (
+    assert (set(offload.features), set(offload.unwanted)) == (
         features - ({"tunnel"} if "tso" not in features else set()),
         unwanted,
     )

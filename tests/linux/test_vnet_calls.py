@@ -216,7 +216,8 @@ def test_a_tunnel_without_room(form: WriteVnet, ends: tuple[int, int], header: i
 @pytest.mark.parametrize("number", [-1, 1 << 16, 1 << 80])
 def test_an_offset_without_room(form: WriteVnet, ends: tuple[int, int], field: str, number: int) -> None:
     """An offset that takes more than 16 bits is EINVAL."""
-    wrong = SuperPacket(b"wrong", 0x21, **{field: number})
+    wrong = SuperPacket(b"wrong", 0x21)
+    setattr(wrong, field, number)
     assert form(ends[0], [wrong], 24) == (0, errno.EINVAL)
 
 

@@ -67,8 +67,10 @@ def test_a_header_without_room_for_a_tunnel(size: int) -> None:
 @pytest.mark.parametrize("field", ["outer_th_offset", "inner_nh_offset"])
 def test_an_offset_of_more_than_16_bits(field: str) -> None:
     """An offset that does not fit is refused like any field."""
+    wrong = SuperPacket(b"abc", 0x21)
+    setattr(wrong, field, 0x10000)
     with pytest.raises(PacketError) as caught:
-        pack_vnet(SuperPacket(b"abc", 0x21, **{field: 0x10000}), 24)
+        pack_vnet(wrong, 24)
     assert caught.value.reason == "bad_value"
 
 
