@@ -78,9 +78,11 @@ async def after_close_everything_is_refused(make: MakeRig) -> None:
 async def close_counts_what_is_queued(make: MakeRig) -> None:
     """Packets that nobody received before close are counted as ``closed``, wherever they waited."""
     async with make() as rig:
-        rig.output([rig.packet(number) for number in range(5)])
+        for number in range(5):  # one by one: of a batch a stack may make a super-packet, which counts as one
+            rig.output([rig.packet(number)])
         await rig.endpoint.recv()
-        rig.output([rig.packet(number) for number in range(5, 10)])
+        for number in range(5, 10):
+            rig.output([rig.packet(number)])
         await rig.endpoint.aclose()
         dropped = rig.endpoint.statistics().dropped
         expect(dropped == {"closed": 9}, f"dropped: {dropped}")

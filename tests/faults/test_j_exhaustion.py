@@ -19,10 +19,11 @@ import pytest
 from endpoint.fakes import packets
 
 import aiotun
+import aiotun.offload  # says that coalesce() has two forms
+from aiotun import speedups
 from aiotun.endpoint import Tun
 from aiotun.host.routes import Routes
 from aiotun.linux.origin import HERE
-from aiotun.offload import coalesce
 from aiotun.packet import TCP, IPv4
 from aiotun.pipeline import Path
 from aiotun.testing import soft_tun
@@ -202,7 +203,7 @@ def _work(count: int) -> int:
 
     sys.setprofile(counted)
     try:
-        left = coalesce(batch)
+        left = speedups.pure["coalesce"](batch)  # in C nothing is called that could be counted
     finally:
         sys.setprofile(None)
     assert left == batch
