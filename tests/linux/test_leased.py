@@ -199,4 +199,4 @@ async def test_the_queues_of_one_device_share_its_offload() -> None:
         leased_ports[0].device.offload = ["tso"]
         assert [set(port.offload) for port in leased_ports] == [{"tso"}, {"tso"}]
         for port in leased_ports:
-            await port.aclose()
+            port.close_now()
