@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import BinaryIO
 
 from ..batch import nbytes
-from ..endpoint import Endpoint, Event, InterfaceCounters, Port, Readiness
+from ..endpoint import Endpoint, Event, InterfaceCounters, Readiness, SteadyPort
 from ..endpoint.forking import abandon_in_child
 from ..errors import DeviceClosed, DeviceError, PacketError
 from ..offload import segment
@@ -99,7 +99,7 @@ class Replay(Endpoint):
         self._held.clear()
 
 
-class ReplayPort(Port):
+class ReplayPort(SteadyPort):
     """A capture as an endpoint sees it. Owns the file if *owned*. There is no descriptor to poll."""
 
     superpackets = True
@@ -159,12 +159,6 @@ class ReplayPort(Port):
     def fileno(self) -> int:
         return -1
 
-    def is_up(self) -> bool:
-        return True
-
-    def refresh(self) -> None:
-        """Nothing of a capture changes."""
-
     def counters(self) -> InterfaceCounters:
         """Return what was replayed, ``opackets``, and what was sent to it, ``ipackets``."""
         return InterfaceCounters(
@@ -180,9 +174,6 @@ class ReplayPort(Port):
 
     def disarm(self) -> None:
         self.readable.disarm()
-
-    async def aclose(self) -> None:
-        self.close_now()
 
     def close_now(self) -> None:
         self.disarm()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..batch import bounds
 from ..endpoint import Endpoint
+from ..endpoint.fitness import check_types, is_unfinished, refuse_superpacket
 from ..errors import PacketError, PacketTooBig
 
 __all__ = ["Channel"]
@@ -28,14 +29,11 @@ class Channel(Endpoint):
         if sizes is not None and sizes[0] and sizes[1] <= self._port.mtu:
             return
         name, mtu = self._port.name, self._port.mtu
-        if not isinstance(batch, Sequence):
-            raise TypeError(f"{name}: a batch is a list of packets, not {type(batch).__name__}")
+        if sizes is None:
+            check_types(name, batch)
         for packet in batch:
-            if not isinstance(packet, bytes):
-                raise TypeError(f"{name}: a packet is bytes, not {type(packet).__name__}")
-            if getattr(packet, "gso_type", 0) or getattr(packet, "needs_csum", False):
-                message = f"{name}: a super-packet is not taken here; send what offload.segment() makes of it"
-                raise PacketError(message, reason="superpacket")
+            if is_unfinished(packet):
+                refuse_superpacket(name)
             if not packet:
                 raise PacketError(f"{name}: packet is empty", reason="empty")
             if len(packet) > mtu:

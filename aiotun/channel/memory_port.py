@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from ..endpoint import Event, EventKind, InterfaceCounters, Port, Readiness
+from ..endpoint import Event, EventKind, InterfaceCounters, Readiness, SteadyPort
 from ..endpoint.loops import running_elsewhere, running_loop
 from ..endpoint.pollable import PolledReadiness
 from ..errors import DeviceDown, DeviceError, DeviceGone
@@ -18,7 +18,7 @@ TICK = 0.001
 """Seconds to wait when a timer came too early: uvloop's are of whole milliseconds, and early by up to one."""
 
 
-class MemoryPort(Port):
+class MemoryPort(SteadyPort):
     """One end of a link. Its timer is that of the direction towards it."""
 
     _peer: MemoryPort
@@ -68,9 +68,6 @@ class MemoryPort(Port):
     def is_up(self) -> bool:
         return self._up
 
-    def refresh(self) -> None:
-        """The mtu is this port's own."""
-
     def counters(self) -> InterfaceCounters:
         """Return what went over the link; ``ipackets`` were sent, and ``dropped`` are those on the way to this end."""
         return InterfaceCounters(
@@ -106,9 +103,6 @@ class MemoryPort(Port):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    async def aclose(self) -> None:
-        self.close_now()
 
     def close_now(self) -> None:
         if self._open:

@@ -15,7 +15,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from ..endpoint import Event, EventKind, FdReadiness, InterfaceCounters, Port
+from ..endpoint import Event, EventKind, FdReadiness, InterfaceCounters, SteadyPort
 from ..endpoint.forking import abandon_in_child, close_copy
 from ..errors import DeviceError, DeviceGone
 from .channel import Channel
@@ -33,7 +33,7 @@ WRITE_SIZE = 1 << 16
 """Bytes given to the socket at once, and by one packet more."""
 
 
-class StreamPort(Port):
+class StreamPort(SteadyPort):
     """A connected, non-blocking stream socket, and the framing that makes packets of it. Owns the socket."""
 
     def __init__(
@@ -107,12 +107,6 @@ class StreamPort(Port):
             raise gone
         return sent
 
-    def is_up(self) -> bool:
-        return True
-
-    def refresh(self) -> None:
-        """Nothing of a connection changes under us."""
-
     def counters(self) -> InterfaceCounters:
         """
         Return what went through the stream; ``ipackets`` were written, ``opackets`` received.
@@ -134,9 +128,6 @@ class StreamPort(Port):
         self._tell = None
         self.readable.disarm()
         self.writable.disarm()
-
-    async def aclose(self) -> None:
-        self.close_now()
 
     def close_now(self) -> None:
         self.disarm()

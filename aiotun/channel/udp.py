@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from ..endpoint import Capabilities, Event, FdReadiness, InterfaceCounters, Port
+from ..endpoint import Capabilities, Event, FdReadiness, InterfaceCounters, SteadyPort
 from ..endpoint.moderation import ModeratedReadiness, full_packets
 from .channel import Channel
 from .udp_address import Address, address_of
@@ -27,7 +27,7 @@ __all__ = ["UdpChannel", "UdpPort"]
 PATH_MTU = {socket.AF_INET: (socket.IPPROTO_IP, 14), socket.AF_INET6: (socket.IPPROTO_IPV6, 24)}
 
 
-class UdpPort(Port):
+class UdpPort(SteadyPort):
     """A connected, non-blocking UDP socket as an endpoint sees it. Owns the socket."""
 
     def __init__(self, udp: UdpSocket) -> None:
@@ -67,12 +67,6 @@ class UdpPort(Port):
     def write_many(self, batch: Sequence[bytes]) -> int:
         return self._udp.send(((None, None, batch),) if batch else (), self._udp.dropped)
 
-    def is_up(self) -> bool:
-        return True
-
-    def refresh(self) -> None:
-        """Nothing of a socket changes under us."""
-
     def counters(self) -> InterfaceCounters:
         """
         Return what went through the socket; ``ipackets`` were sent, ``opackets`` received.
@@ -96,9 +90,6 @@ class UdpPort(Port):
         self._notices.tell = None
         self.readable.disarm()
         self.writable.disarm()
-
-    async def aclose(self) -> None:
-        self.close_now()
 
     def close_now(self) -> None:
         self.disarm()

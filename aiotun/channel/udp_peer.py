@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from ..batch import nbytes
-from ..endpoint import Capabilities, Event, EventKind, InterfaceCounters, Port
+from ..endpoint import Capabilities, Event, EventKind, InterfaceCounters, SteadyPort
 from ..errors import DeviceError
 from .channel import Channel
 from .udp_address import Address, address_text, family_of
@@ -22,7 +22,7 @@ PULLS = 8
 """Times that one read looks into the socket, at most: what it finds may be for others."""
 
 
-class PeerPort(Port):
+class PeerPort(SteadyPort):
     """A peer's bounded queue, and its way out through the server's socket."""
 
     def __init__(self, demux: Demux, address: Address, local: str | None, queue_length: int) -> None:
@@ -88,12 +88,6 @@ class PeerPort(Port):
             self._sent += udp.sent - sent
             self._sent_bytes += udp.sent_bytes - sent_bytes
 
-    def is_up(self) -> bool:
-        return True
-
-    def refresh(self) -> None:
-        """Nothing of a peer changes but by roam_to()."""
-
     def counters(self) -> InterfaceCounters:
         """
         Return what went to and came from the peer; ``ipackets`` were sent, ``opackets`` received.
@@ -116,9 +110,6 @@ class PeerPort(Port):
         self.notices.tell = None
         self.readable.disarm()
         self.writable.disarm()
-
-    async def aclose(self) -> None:
-        self.close_now()
 
     def close_now(self) -> None:
         self.disarm()

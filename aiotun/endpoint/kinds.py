@@ -9,6 +9,7 @@ from ..batch import bounds
 from ..errors import DeviceError, PacketError, PacketTooBig, UnsupportedFamily
 from .device import Device
 from .endpoint import Endpoint, WhenDown
+from .fitness import check_types, is_unfinished, refuse_superpacket
 from .port import Port
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class _Interface(Endpoint):
             return
         sizes = bounds(batch)
         if sizes is None:
-            self._check_types(batch)
+            check_types(self._port.name, batch)
         elif sizes[0] >= self.shortest and sizes[1] <= self._port.mtu + self.header:
             return
         try:
@@ -99,7 +100,7 @@ class _Interface(Endpoint):
 
     def _check_each(self, batch: Sequence[bytes]) -> None:
         for packet in batch:
-            if _is_unfinished(packet):
+            if is_unfinished(packet):
                 self._check_superpacket(cast("SuperPacket", packet))
             else:
                 self._check_packet(packet)
@@ -107,22 +108,13 @@ class _Interface(Endpoint):
     def _check_superpacket(self, packet: SuperPacket) -> None:
         """Raise unless the device takes super-packets and this one is sound, and what it stands for fits."""
         if not self._port.superpackets:
-            message = f"{self._port.name}: a super-packet is not taken here; send what offload.segment() makes of it"
-            raise PacketError(message, reason="superpacket")
+            refuse_superpacket(self._port.name)
         try:
             packet.check(ethernet=self.kind == "tap")
         except PacketError as error:
             raise PacketError(f"{self._port.name}: {error}", reason=error.reason) from None
         link = link_header(packet) if self.kind == "tap" else 0
         self._check_size(packet.longest_segment - link, "segment of the super-packet")
-
-    def _check_types(self, batch: object) -> None:
-        """Raise TypeError unless every packet is bytes: a buffer that changes after it was sent is no packet."""
-        if not isinstance(batch, Sequence):
-            raise TypeError(f"{self._port.name}: a batch is a list of packets, not {type(batch).__name__}")
-        for packet in batch:
-            if not isinstance(packet, bytes):
-                raise TypeError(f"{self._port.name}: a packet is bytes, not {type(packet).__name__}")
 
     def _check_packet(self, packet: bytes) -> None:
         raise NotImplementedError
@@ -180,11 +172,6 @@ def link_header(frame: bytes) -> int:
     while header < ETHERNET_HEADER + MAX_TAGS * VLAN_TAG and frame[header - 2 : header] in VLAN_TYPES:
         header += VLAN_TAG
     return header
-
-
-def _is_unfinished(packet: bytes) -> bool:
-    """Return whether it is a super-packet that lacks something; by its looks, for this room does without its class."""
-    return bool(getattr(packet, "gso_type", 0)) or bool(getattr(packet, "needs_csum", False))
 
 
 def _bytes(count: int) -> str:

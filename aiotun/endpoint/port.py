@@ -20,7 +20,7 @@ from .device import Device
 from .events import Event
 from .readiness import Readiness
 
-__all__ = ["Capabilities", "ClosedPort", "InterfaceCounters", "Port"]
+__all__ = ["Capabilities", "ClosedPort", "InterfaceCounters", "Port", "SteadyPort"]
 
 
 @attrs.frozen(kw_only=True)
@@ -168,6 +168,19 @@ class Port(abc.ABC):
     @abc.abstractmethod
     def detach(self) -> int:
         """Give up the file descriptor without closing it and return it; the caller owns it."""
+
+
+class SteadyPort(Port):
+    """A port of something that is always up, that nobody else changes, and that is closed without waiting."""
+
+    def is_up(self) -> bool:
+        return True
+
+    def refresh(self) -> None:
+        """Nothing changes under us."""
+
+    async def aclose(self) -> None:
+        self.close_now()
 
 
 class ClosedPort(Port):

@@ -12,7 +12,7 @@ from ..batch import bounds
 from ..endpoint import Capabilities, InterfaceCounters
 from ..endpoint.moderation import full_packets
 from ..errors import PacketError
-from ..offload import Segmenter, complete, segment
+from ..offload import Segmenter, segment
 from ..packet import GSO_ECN, SuperPacket
 from .calls import Read
 from .constants import IFF_TAP
@@ -100,7 +100,7 @@ class OffloadPort(KernelPort):
         return left
 
     def _is_unwanted(self, packet: bytes) -> bool:
-        return isinstance(packet, SuperPacket) and packet.gso_type & ~GSO_ECN in self._offloading.unwanted
+        return _is_of(packet, self._offloading.unwanted)
 
     # --- inside: what stands for read_batch() and write_batch() -----------------------------------
 
@@ -139,7 +139,7 @@ class OffloadPort(KernelPort):
         if cut or begun is not None:
             for at in range(start, len(batch)):
                 packet = batch[at]
-                if packet is begun or (isinstance(packet, SuperPacket) and packet.gso_type & ~GSO_ECN in cut):
+                if packet is begun or _is_of(packet, cut):
                     return at
         return len(batch)
 
@@ -151,8 +151,7 @@ class OffloadPort(KernelPort):
         """
         if packet is not self._begun:
             try:
-                gso = isinstance(packet, SuperPacket) and packet.gso_type
-                self._left = segment(packet, self._ethernet) if gso else [complete(packet)]
+                self._left = segment(packet, self._ethernet)  # its checksum alone, if there is nothing to cut
             except PacketError:
                 return errno.EINVAL
             self._begun = packet
@@ -168,3 +167,8 @@ class OffloadPort(KernelPort):
         if not self._left or ended not in TRY_AGAIN:
             self._begun, self._left = None, []
         return ended
+
+
+def _is_of(packet: bytes, types: frozenset[int]) -> bool:
+    """Return whether it is a super-packet of one of these GSO types."""
+    return isinstance(packet, SuperPacket) and packet.gso_type & ~GSO_ECN in types

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from ..batch import nbytes
 from ..channel import Channel
 from ..driver.netisr import Drops, Netisr
-from ..endpoint import Event, EventKind, InterfaceCounters, Port, Readiness
+from ..endpoint import Event, EventKind, InterfaceCounters, Readiness, SteadyPort
 from ..endpoint.pollable import PolledReadiness
 from ..endpoint.reports import Report
 from ..errors import DeviceBusy, DeviceError
@@ -82,7 +82,7 @@ class UdpNetisr(Netisr):
         return True
 
 
-class UdpPort(Port):
+class UdpPort(SteadyPort):
     """The port of a LabUdp: sends at once, by the host's stack."""
 
     def __init__(
@@ -145,12 +145,6 @@ class UdpPort(Port):
             self._sent_bytes += len(payload)
         return len(batch)
 
-    def is_up(self) -> bool:
-        return True
-
-    def refresh(self) -> None:
-        """The mtu is this port's own."""
-
     def counters(self) -> InterfaceCounters:
         return InterfaceCounters(
             ipackets=self._sent,
@@ -165,9 +159,6 @@ class UdpPort(Port):
 
     def disarm(self) -> None:
         """It has no callback in the loop."""
-
-    async def aclose(self) -> None:
-        self.close_now()
 
     def close_now(self) -> None:
         self._netisr.sockets.pop(self._key, None)

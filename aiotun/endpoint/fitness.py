@@ -1,0 +1,30 @@
+"""What no endpoint sends: what is no packet, and a super-packet that nobody behind it would finish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ..errors import PacketError
+
+__all__ = ["check_types", "is_unfinished", "refuse_superpacket"]
+
+
+def check_types(name: str, batch: object) -> None:
+    """Raise TypeError unless every packet is bytes: a buffer that changes after it was sent is no packet."""
+    if not isinstance(batch, Sequence):
+        raise TypeError(f"{name}: a batch is a list of packets, not {type(batch).__name__}")
+    for packet in batch:
+        if not isinstance(packet, bytes):
+            raise TypeError(f"{name}: a packet is bytes, not {type(packet).__name__}")
+
+
+def is_unfinished(packet: bytes) -> bool:
+    """Return whether it is a super-packet that lacks something; by its looks, for this room does without its class."""
+    return bool(getattr(packet, "gso_type", 0)) or bool(getattr(packet, "needs_csum", False))
+
+
+def refuse_superpacket(name: str) -> NoReturn:
+    """Raise what an endpoint without super-packets says to one."""
+    message = f"{name}: a super-packet is not taken here; send what offload.segment() makes of it"
+    raise PacketError(message, reason="superpacket")
