@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <unistd.h>
 
 int check_count(const char *name, Py_ssize_t given, Py_ssize_t wanted)
 {
@@ -68,7 +67,7 @@ Py_ssize_t read_packets(int fd, unsigned char *arena, size_t room, size_t size, 
 
     *error = 0;
     while (count < limit && count < READS && room >= size) {
-        ssize_t got = read(fd, arena, size);
+        ssize_t got = call_read(fd, arena, size);
         if (got < 0) {
             *error = errno;
             break;
@@ -81,11 +80,12 @@ Py_ssize_t read_packets(int fd, unsigned char *arena, size_t room, size_t size, 
 }
 
 /* Make bytes of the packets in the arena; return how many became some. */
-static Py_ssize_t append_packets(PyObject *packets, const unsigned char *arena, const size_t sizes[READS],
-                                 Py_ssize_t count)
+static Py_ssize_t append_packets(State *state, PyObject *packets, const unsigned char *arena,
+                                 const size_t sizes[READS], Py_ssize_t count)
 {
+    spares_begin(&state->read);
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *packet = PyBytes_FromStringAndSize((const char *)arena, (Py_ssize_t)sizes[i]);
+        PyObject *packet = spares_copy(&state->read, arena, sizes[i]);
         if (packet == NULL || PyList_Append(packets, packet) < 0) {
             Py_XDECREF(packet);
             PyErr_Clear();
@@ -129,7 +129,7 @@ static PyObject *read_batch(PyObject *module, PyObject *const *args, Py_ssize_t 
         Py_BEGIN_ALLOW_THREADS
         count = read_packets(fd, arena, room, (size_t)size, limit - done, sizes, &error);
         Py_END_ALLOW_THREADS
-        made = append_packets(packets, arena, sizes, count);
+        made = append_packets(state, packets, arena, sizes, count);
         done += made;
         if (error == EINTR && done == 0) { /* PEP 475; with packets in hand the interpreter runs the handlers later */
             if (PyErr_CheckSignals() < 0) {
@@ -153,7 +153,7 @@ static Py_ssize_t write_packets(int fd, const Py_buffer packets[], Py_ssize_t co
 {
     *error = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
-        ssize_t took = write(fd, packets[i].buf, (size_t)packets[i].len);
+        ssize_t took = call_write(fd, packets[i].buf, (size_t)packets[i].len);
         if (took != packets[i].len) {
             *error = took < 0 ? errno : EPROTO;
             return i;

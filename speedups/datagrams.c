@@ -252,14 +252,13 @@ static int begin_run(Taken *taken, const Address *source, const struct in6_addr 
 }
 
 /* Append the datagrams that a buffer of the kernel's is made of; count those there is no memory for. */
-static void append_datagrams(Taken *taken, const unsigned char *from, size_t size, size_t segment)
+static void append_datagrams(State *state, Taken *taken, const unsigned char *from, size_t size, size_t segment)
 {
     if (segment == 0 || segment > size)
         segment = size;
     for (size_t at = 0; at < size; at += segment) {
         size_t length = size - at < segment ? size - at : segment;
-        PyObject *datagram =
-            taken->lost == 0 ? PyBytes_FromStringAndSize((const char *)from + at, (Py_ssize_t)length) : NULL;
+        PyObject *datagram = taken->lost == 0 ? spares_copy(&state->read, from + at, length) : NULL;
         if (datagram == NULL || PyList_Append(taken->last, datagram) < 0)
             taken->lost++;
         else
@@ -269,8 +268,9 @@ static void append_datagrams(Taken *taken, const unsigned char *from, size_t siz
 }
 
 /* Make runs of what arrived. */
-static void take(Taken *taken, const unsigned char *arena, Arrivals *arrivals, int count, int addressed)
+static void take(State *state, Taken *taken, const unsigned char *arena, Arrivals *arrivals, int count, int addressed)
 {
+    spares_begin(&state->read);
     for (int i = 0; i < count; i++) {
         struct msghdr *message = &arrivals->headers[i].msg_hdr;
         size_t size = arrivals->headers[i].msg_len, segment;
@@ -293,7 +293,7 @@ static void take(Taken *taken, const unsigned char *arena, Arrivals *arrivals, i
         if (taken->lost == 0 && begin_run(taken, &source, &local, scope) < 0)
             taken->lost = segment ? (Py_ssize_t)((size + segment - 1) / segment) : 1;
         else
-            append_datagrams(taken, arena + (size_t)i * SLOT, size, segment);
+            append_datagrams(state, taken, arena + (size_t)i * SLOT, size, segment);
     }
     PyErr_Clear(); /* it is in the count */
 }
@@ -355,7 +355,7 @@ static PyObject *recv_datagrams(PyObject *module, PyObject *const *args, Py_ssiz
         Py_BEGIN_ALLOW_THREADS
         count = receive(fd, slots, &arrivals, (int)Py_MIN(left, most), (size_t)numbers[1], numbers[2] != 0, &error);
         Py_END_ALLOW_THREADS
-        take(&taken, slots, &arrivals, count, numbers[2] != 0);
+        take(state, &taken, slots, &arrivals, count, numbers[2] != 0);
     }
     give_slots_back(state, slots);
     if (taken.lost > 0)

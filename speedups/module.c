@@ -44,6 +44,8 @@ static int clear(PyObject *module)
     Py_CLEAR(state->super_type);
     for (int i = 0; i < SUPER_FIELDS; i++)
         Py_CLEAR(state->super_names[i]);
+    spares_clear(&state->read);
+    spares_clear(&state->cut);
     return 0;
 }
 

@@ -168,18 +168,19 @@ static void write_ip(const Template *template, unsigned char *ip, size_t total, 
 }
 
 /* Return the segments from *first* up to, not including, *stop*; *last* is the number of the last there is. */
-static PyObject *cut(const Template *template, const unsigned char *packet, size_t size, size_t gso_size, size_t first,
-                     size_t stop, size_t last)
+static PyObject *cut(State *state, const Template *template, const unsigned char *packet, size_t size, size_t gso_size,
+                     size_t first, size_t stop, size_t last)
 {
     const Layout *layout = &template->layout;
     PyObject *finished = PyList_New((Py_ssize_t)(stop - first));
 
     if (finished == NULL)
         return NULL;
+    spares_begin(&state->cut);
     for (size_t number = first; number < stop; number++) {
         size_t done = number * gso_size, part = number < last ? gso_size : size - layout->payload - done;
         size_t length = layout->payload - layout->transport + part;
-        PyObject *segment = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(layout->payload + part));
+        PyObject *segment = spares_take(&state->cut, layout->payload + part);
         if (segment == NULL) {
             Py_DECREF(finished);
             return NULL;
@@ -231,7 +232,7 @@ static PyObject *cut_super(State *state, PyObject *packet, bool ethernet, Py_ssi
         return alone(superpacket_complete(packet, &fields), first, limit);
     const Template template = make_template(&layout, octets, size, &fields);
     start = Py_MIN(start, count);
-    return cut(&template, octets, size, gso_size, start, start + Py_MIN(room, count - start), count - 1);
+    return cut(state, &template, octets, size, gso_size, start, start + Py_MIN(room, count - start), count - 1);
 }
 
 static PyObject *segment(PyObject *module, PyObject *const *args, Py_ssize_t positional, PyObject *names)

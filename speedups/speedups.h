@@ -17,6 +17,10 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 #define SUPER_FIELDS 10
 #define PLAIN_FIELDS 7       /* of these, what all have: the others are for tunnels */
@@ -24,12 +28,41 @@
 #define TCP_CHECKSUM 16 /* where in its header TCP has its checksum */
 #define UDP_CHECKSUM 6
 
+/* --- bytes to be taken again: spares.c ---------------------------------------------------------------------- */
+
+#define SPARES 256
+#define SPARE_ROOM 2048 /* bytes of one: half a MiB, if all are that large */
+
+typedef struct {
+    PyObject *bytes; /* NULL if there are none yet */
+    size_t room;     /* how many there is memory for */
+} Spare;
+
+typedef struct {
+    Spare all[SPARES];
+    size_t next;
+} Spares;
+
+/* Begin a batch. */
+void spares_begin(Spares *spares);
+
+/* Return *size* bytes that the caller writes, and nobody else has; NULL with an exception. */
+PyObject *spares_take(Spares *spares, size_t size);
+
+/* Return a copy of *size* bytes. */
+PyObject *spares_copy(Spares *spares, const unsigned char *octets, size_t size);
+
+void spares_clear(Spares *spares);
+
+/* --- the state of the module --------------------------------------------------------------------------------- */
+
 typedef struct {
     PyObject *device_closed;             /* aiotun.errors.DeviceClosed */
     PyTypeObject *iterator_type;         /* PacketIterator */
     PyTypeObject *step_type;             /* what PacketIterator.__anext__() returns */
     unsigned char *arena;                /* where read_batch() reads to; NULL while a call uses it */
     unsigned char *slots;                /* the same of recv_datagrams() */
+    Spares read, cut;                    /* packets that were read, and segments: by then both may be in use */
     _Atomic(PyObject *) super_type;      /* aiotun.packet.SuperPacket; NULL until it is asked for */
     PyObject *super_names[SUPER_FIELDS]; /* its fields' names, in the order of Super */
 } State;
@@ -87,6 +120,22 @@ int superpacket_set(State *state, PyObject *packet, const Super *fields);
  * checksum would lie beyond the packet. complete.c
  */
 PyObject *superpacket_complete(PyObject *packet, const Super *fields);
+
+/* --- system calls that a batch is made of -------------------------------------------------------------------- */
+
+/*
+ * By number: in a process that ever had a second thread libc's are where a thread may be cancelled, and to say so takes
+ * 15 ns of the 500 that a packet takes. AddressSanitizer looks at what it knows by name.
+ */
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
+#define call_read(fd, to, size) ((ssize_t)syscall(SYS_read, (fd), (to), (size)))
+#define call_write(fd, from, size) ((ssize_t)syscall(SYS_write, (fd), (from), (size)))
+#define call_writev(fd, parts, count) ((ssize_t)syscall(SYS_writev, (fd), (parts), (count)))
+#else
+#define call_read read
+#define call_write write
+#define call_writev writev
+#endif
 
 /* --- what the batches of system calls share: calls.c ------------------------------------------------------- */
 

@@ -56,13 +56,14 @@ static PyObject *make_packet(State *state, const unsigned char *header, size_t l
     }
     if (fields.gso_type != 0)
         return superpacket_make(state, packet, (Py_ssize_t)size, &fields);
-    return PyBytes_FromStringAndSize((const char *)packet, (Py_ssize_t)size);
+    return spares_copy(&state->read, packet, size);
 }
 
 /* Make packets of what lies in the arena; return up to which, and in *short_one* if one is shorter than its header. */
 static Py_ssize_t append_packets(State *state, PyObject *packets, unsigned char *arena, const size_t sizes[READS],
                                  Py_ssize_t count, size_t header, int *short_one)
 {
+    spares_begin(&state->read);
     for (Py_ssize_t i = 0; i < count; arena += sizes[i], i++) {
         PyObject *packet;
         if (sizes[i] < header) {
@@ -161,7 +162,7 @@ static Py_ssize_t write_packets(int fd, Outgoing packets[], Py_ssize_t count, si
             {(void *)zeros, header - known},
             {packets[i].packet.buf, (size_t)packets[i].packet.len},
         };
-        ssize_t took = writev(fd, parts, 3);
+        ssize_t took = call_writev(fd, parts, 3);
         if (took != (ssize_t)header + packets[i].packet.len) {
             *error = took < 0 ? errno : EPROTO;
             return i;

@@ -24,6 +24,9 @@ from .turn import turn
 
 __all__ = ["Receiving"]
 
+READ_AHEAD = 2 * BATCH
+"""Packets read at a time, at most, for who takes them one by one, and quickly; see docs/design.md."""
+
 TIME_BUDGET = 0.001
 """Seconds that one batch served packet by packet may keep the loop from its turn, before batches shrink."""
 
@@ -48,7 +51,7 @@ class Receiving(Attachment):
         """
         Receive the next packet.
 
-        Waits while nothing is queued, and while the interface is down. Reads ahead up to 64 packets,
+        Waits while nothing is queued, and while the interface is down. Reads ahead up to 128 packets,
         which stay with the endpoint. Canceling is safe: no packet is lost.
 
         Returns:
@@ -136,8 +139,9 @@ class Receiving(Attachment):
         elapsed = time.perf_counter() - self._served_at
         if elapsed > TIME_BUDGET:
             self._limit = max(1, int(self._limit * TIME_BUDGET / elapsed))
-        elif self._limit < BATCH:  # by doubling: a jump back would let a slow consumer have every other batch whole
-            self._limit = min(BATCH, self._limit * 2)
+        elif elapsed >= 0 and self._limit < READ_AHEAD:
+            # By doubling: a jump back would let a slow consumer have every other batch whole.
+            self._limit = min(READ_AHEAD, self._limit * 2)
         try:
             batch = await self._read(self._limit)
             batch.reverse()  # it is ours; to extend by reversed(batch) takes twice as long

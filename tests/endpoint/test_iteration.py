@@ -41,7 +41,7 @@ async def test_packets_come_out_of_one_read(clock: Clock) -> None:
     port = FakePort(read=[packets(64), packets(3, start=64)])
     async with Endpoint(port) as endpoint:
         task = await parked(iterate(endpoint))
-        assert port.limits == [64, 64]
+        assert port.limits == [64, 128]
     assert len(await task) == 67
 
 

@@ -234,11 +234,11 @@ async def test_the_first_batch_is_whole(clock: Clock) -> None:
 
 
 async def test_a_fast_consumer_gets_whole_batches(clock: Clock) -> None:
-    """While a batch costs less than the time budget, batches stay whole."""
-    port = FakePort(read=[packets(64)] * 3)
+    """While a batch costs no more than the time budget, batches are whole, and two of them are read at once."""
+    port = FakePort(read=[packets(64), packets(128), packets(128)])
     async with Endpoint(port) as endpoint:
-        await consume(endpoint, clock, BUDGET / 64, 192)
-        assert port.limits == [64, 64, 64]
+        await consume(endpoint, clock, BUDGET / 128, 320)
+        assert port.limits == [64, 128, 128]
 
 
 async def test_a_slow_consumer_gets_smaller_batches(clock: Clock) -> None:
@@ -271,8 +271,8 @@ async def test_batches_grow_again(clock: Clock) -> None:
     port = FakePort(read=[packets(300)])
     async with Endpoint(port) as endpoint:
         await consume(endpoint, clock, 16 * BUDGET / 64, 64)
-        await consume(endpoint, clock, 0.0, 61)
-        assert port.limits == [64, 4, 8, 16, 32, 64]
+        await consume(endpoint, clock, 0.0, 125)
+        assert port.limits == [64, 4, 8, 16, 32, 64, 128]
 
 
 async def test_waiting_in_vain_is_no_slowness(clock: Clock) -> None:
@@ -286,7 +286,7 @@ async def test_waiting_in_vain_is_no_slowness(clock: Clock) -> None:
         port.output(packets(64))
         port.readable.set()
         await endpoint.recv()
-        assert port.limits[-1] == 64
+        assert port.limits[-1] >= 64
 
 
 # --- faults ---------------------------------------------------------------------------------------
