@@ -50,7 +50,10 @@ async def side(local: str, remote: str, *, offload: bool, gso: bool, gro: bool) 
     async def outbound(tun: aiotun.Tun, channel: aiotun.Endpoint) -> None:
         async for batch in tun.batches(superpackets=offload):
             if offload:
-                batch = [piece for packet in batch for piece in segment(packet)]
+                pieces: list[bytes] = []
+                for packet in batch:
+                    pieces += segment(packet)
+                batch = pieces
             await channel.send_many(batch, drop=True)
 
     async def inbound(channel: aiotun.Endpoint, tun: aiotun.Tun) -> None:

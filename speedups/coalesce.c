@@ -8,7 +8,6 @@
 #include "offload.h"
 
 #define MAX_SIZE 0xffff
-#define MAX_UDP_SEGMENTS 128 /* UDP_MAX_SEGMENTS: a tun refuses more */
 
 typedef struct {
     PyObject *packets; /* a tuple: nobody changes it while code of Python runs */

@@ -15,7 +15,8 @@ static int exec(PyObject *module)
         return -1;
     PyMethodDef *parts[] = {
         checksum_functions,  batch_functions,   calls_functions,    vnet_functions,
-        datagrams_functions, segment_functions, complete_functions, coalesce_functions,
+        datagrams_functions, fitness_functions, segment_functions,  complete_functions,
+        coalesce_functions,
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++)
         if (PyModule_AddFunctions(module, parts[i]) < 0)

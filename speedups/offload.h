@@ -8,6 +8,8 @@
 
 enum { HOP_BY_HOP = 0, TCP = 6, UDP = 17, ROUTING = 43, ICMPV6 = 58, DESTINATION = 60 };
 enum { FIN_PSH = 0x09, PSH = 0x08, ACK = 0x10, CWR = 0x80 };
+#define MAX_UDP_SEGMENTS 128 /* UDP_MAX_SEGMENTS: a tun refuses more */
+
 enum { TCPV4 = 1, TCPV6 = 4, UDP_L4 = 5, GSO_ECN = 0x80 };
 
 static inline uint32_t get16(const unsigned char *from)

@@ -69,7 +69,7 @@ typedef struct {
 
 /* Each part's functions. */
 extern PyMethodDef checksum_functions[], batch_functions[], calls_functions[], vnet_functions[], datagrams_functions[];
-extern PyMethodDef segment_functions[], complete_functions[], coalesce_functions[];
+extern PyMethodDef fitness_functions[], segment_functions[], complete_functions[], coalesce_functions[];
 
 /* Return *batch* as what PySequence_Fast_GET_ITEM() reads; where no GIL keeps a list as it is, a copy. */
 static inline PyObject *hold_batch(PyObject *batch)

@@ -25,6 +25,7 @@ PLACES = {
     "Node": "pipeline.runner",
     "PacketIterator": "endpoint.iteration",
     "Runner": "pipeline.runner",
+    "all_fit": "endpoint.fitness",
     "all_ip": "driver.tun_mode",
     "bounds": "batch",
     "checksum": "packet.checksum",

@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from ..errors import PacketError
+from ..speedups import twin
 
-__all__ = ["check_types", "is_unfinished", "refuse_superpacket"]
+if TYPE_CHECKING:
+    from ..packet import SuperPacket
+
+__all__ = ["all_fit", "check_types", "is_unfinished", "refuse_superpacket"]
+
+
+@twin
+def all_fit(batch: Sequence[bytes], least: int, most: int, ethernet: bool, /) -> bool:
+    """
+    Return whether a device that takes super-packets takes all of *batch*: those that are sound, and stand for packets
+    of up to *most* bytes, and plain ones of *least* to *most* bytes.
+
+    What is not among these may be fit all the same, and is worth a look of its own. In C a super-packet takes 0.2 us,
+    here 4 us.
+    """
+    for packet in batch:
+        if is_unfinished(packet):
+            superpacket = cast("SuperPacket", packet)
+            try:
+                superpacket.check(ethernet)
+            except PacketError:
+                return False
+            if superpacket.longest_segment > most:
+                return False
+        elif not (isinstance(packet, bytes) and least <= len(packet) <= most):
+            return False
+    return True
 
 
 def check_types(name: str, batch: object) -> None:

@@ -9,7 +9,7 @@ from ..batch import bounds
 from ..errors import DeviceError, PacketError, PacketTooBig, UnsupportedFamily
 from .device import Device
 from .endpoint import Endpoint, WhenDown
-from .fitness import check_types, is_unfinished, refuse_superpacket
+from .fitness import all_fit, check_types, is_unfinished, refuse_superpacket
 from .port import Port
 
 if TYPE_CHECKING:
@@ -90,6 +90,9 @@ class _Interface(Endpoint):
         sizes = bounds(batch)
         if sizes is None:
             check_types(self._port.name, batch)
+            most = self._port.mtu + self.header
+            if self._port.superpackets and all_fit(batch, self.shortest, most, self.kind == "tap"):
+                return
         elif sizes[0] >= self.shortest and sizes[1] <= self._port.mtu + self.header:
             return
         try:

@@ -85,6 +85,8 @@ class Port(abc.ABC):
     """Whether read_whole() may return super-packets, and write_many() takes them."""
     offload: frozenset[str] = frozenset()
     """What is left to the application, or may be: see Device.offload."""
+    burst: int = 64
+    """Packets that are sent before the loop gets a turn, at most; more where many go in one call of the system."""
     more: bool = False
     """Whether the last read did not empty the device; the descriptor may tell nothing of what is left."""
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ..batch import nbytes
 from ..errors import DeviceError, DeviceGone, PacketError, WouldBlock
-from .attachment import BATCH, Attachment
+from .attachment import Attachment
 from .turn import turn
 
 __all__ = ["Sending"]
@@ -24,6 +24,11 @@ class Sending(Attachment):
     """The sending half of an endpoint."""
 
     __slots__ = ()  # its counters are the attachment's, for Python lays out one half of a class only
+
+    @property
+    def burst(self) -> int:
+        """Packets that it sends before the loop gets a turn, at most: 64, or 256 where they go as trains."""
+        return self._port.burst
 
     async def send(self, packet: bytes) -> None:
         """
@@ -51,7 +56,7 @@ class Sending(Attachment):
         """
         Send packets in order.
 
-        Waits like send(), and lets the loop have a turn every 64 packets. If cancelled in between, a front
+        Waits like send(), and lets the loop have a turn every ``burst`` packets. If cancelled in between, a front
         part of the batch was sent, each packet once.
 
         Args:
@@ -70,10 +75,11 @@ class Sending(Attachment):
             self._check(batch)
         at = 0
         while at < len(batch):
-            if self._burst >= BATCH:
+            most = self._port.burst
+            if self._burst >= most:
                 self._burst = 0
                 await turn()
-            chunk = batch if not at and len(batch) <= BATCH else batch[at : at + BATCH]
+            chunk = batch if not at and len(batch) <= most else batch[at : at + most]
             try:
                 sent = self._write(chunk, at)
             except DeviceError as error:

@@ -10,7 +10,7 @@ import attrs
 
 from ..batch import bounds
 from ..endpoint import Capabilities, InterfaceCounters
-from ..endpoint.moderation import full_packets
+from ..endpoint.moderation import PAUSE_FOR_TRAINS, full_packets
 from ..errors import PacketError
 from ..offload import Segmenter, segment
 from ..packet import GSO_ECN, SuperPacket
@@ -46,6 +46,7 @@ class OffloadPort(KernelPort):
         self._read_batch = self._read
         self._write_batch = self._write
         self._weigh = full_packets
+        self.readable.pause = PAUSE_FOR_TRAINS
         self._ethernet = bool(file.asked & IFF_TAP)
         self._segmenter = Segmenter(ethernet=self._ethernet)
         self._short = False  # the last read did not empty the device

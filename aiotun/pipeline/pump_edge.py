@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import speedups
-from ..endpoint import BATCH, Endpoint, turn
+from ..endpoint import Endpoint, turn
 from ..errors import DeviceClosed, DeviceError, DeviceGone, PacketError, WouldBlock
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ class Edge:
     def push(self) -> bool:
         """Send what there is room for now, one batch at most; return False if the sink wants to be waited for."""
         rest = self._rest
-        batch = rest if len(rest) <= BATCH else rest[:BATCH]
+        most = self._sink.burst
+        batch = rest if len(rest) <= most else rest[:most]
         try:
             sent = self._sink.send_many_nowait(batch)
         except WouldBlock:
@@ -165,7 +166,7 @@ class Edge:
         if segmenter is None or not segmenter:
             return ()
         before = len(segmenter)
-        batch = segmenter.take(BATCH)
+        batch = segmenter.take(self._sink.burst)
         lost = segmenter.dropped.total()
         if lost:
             self.dropped.update(segmenter.dropped)

@@ -57,11 +57,11 @@ class Calls:
 
 
 @contextmanager
-def fake_socket(calls: Calls, *, gso: bool = True) -> Iterator[UdpSocket]:
+def fake_socket(calls: Calls, *, gso: bool = True, gro: bool = False) -> Iterator[UdpSocket]:
     """A UdpSocket with these system calls; of the real socket behind it only options are asked."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setblocking(False)
-    udp = UdpSocket(sock, "udp fake", gso=gso, receive=calls.receive, send=calls.send)
+    udp = UdpSocket(sock, "udp fake", gso=gso, gro=gro, receive=calls.receive, send=calls.send)
     try:
         yield udp
     finally:

@@ -38,6 +38,36 @@ def test_read_many_takes_no_more_than_the_limit() -> None:
 
 
 @linux
+def test_a_batch_with_room_for_trains_has_them_whole() -> None:
+    """Where trains may come, the last one of a batch is not parted: no other begins that might not fit."""
+    calls = Calls(receive=[[bytes(1400)] * 195, [bytes(1400)] * 5])
+    with fake_socket(calls, gro=True) as udp:
+        port = UdpPort(udp)
+        assert (len(port.read_many(256)), port.ahead, port.more) == (195, 0, True)
+        assert (len(port.read_many(256)), port.more) == (5, False)
+    assert calls.limits == [193, 193]
+
+
+@linux
+def test_a_small_batch_may_part_a_train() -> None:
+    """Where hardly one train has room, a batch is as long as was asked for."""
+    calls = Calls(receive=[[bytes(1400)] * 45, [bytes(1400)] * 45])
+    with fake_socket(calls, gro=True) as udp:
+        port = UdpPort(udp)
+        assert (len(port.read_many(64)), port.ahead, port.more) == (45, 0, False)
+        assert (len(port.read_many(40)), port.ahead, port.more) == (40, 5, True)
+    assert calls.limits == [64, 40]
+
+
+@linux
+@pytest.mark.parametrize(("gso", "burst"), [(True, 256), (False, 64)])
+def test_more_is_sent_at_a_time_where_it_goes_as_trains(gso: bool, burst: int) -> None:
+    """With UDP_SEGMENT the loop waits for 256 datagrams, which take no longer than 64 single ones."""
+    with fake_socket(Calls(), gso=gso) as udp:
+        assert UdpPort(udp).burst == burst
+
+
+@linux
 def test_the_socket_read_empty_tells_how_many_full_datagrams_came(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each read that leaves nothing tells the readiness what it gave, by which that knows a stream; no other does."""
     told: list[int] = []

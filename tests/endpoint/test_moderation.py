@@ -138,6 +138,26 @@ def test_a_pause_in_a_second_loop_ends(clock: Clock, pipe: tuple[int, int]) -> N
     readiness.disarm()
 
 
+@pytest.mark.parametrize("pause", [100_000, 250_000])
+async def test_a_pause_is_as_long_as_was_asked_for(
+    clock: Clock, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch, pause: int
+) -> None:
+    """Where one read gives many packets, the pause may be longer."""
+    started: list[int] = []
+    start = moderation.Timer.start
+
+    def note(timer: moderation.Timer, nanoseconds: int) -> None:
+        started.append(nanoseconds)
+        start(timer, nanoseconds)
+
+    monkeypatch.setattr(moderation.Timer, "start", note)
+    readiness = ModeratedReadiness("receiving", pipe[0], pause=pause)
+    read_empty(readiness, clock, 5, after=49e-6)
+    await readiness.wait()
+    assert started == [pause]
+    readiness.disarm()
+
+
 async def test_a_timer_started_anew_does_not_fire_early(pipe: tuple[int, int]) -> None:
     """A start between expiry and callback takes the expiry back, without an error in the loop."""
     fired: list[bool] = []

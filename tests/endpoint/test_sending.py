@@ -56,6 +56,15 @@ async def test_a_batch_is_written_in_pieces_of_64() -> None:
         assert port.offered == [64, 64, 22]
 
 
+async def test_a_device_may_take_more_at_a_time() -> None:
+    """Where the device says so, the pieces are as long as it says, and the loop has as few turns."""
+    port = FakePort()
+    port.burst = 100
+    async with Endpoint(port) as endpoint:
+        await endpoint.send_many(packets(250))
+        assert (endpoint.burst, port.offered) == (100, [100, 100, 50])
+
+
 async def test_an_empty_batch_writes_nothing() -> None:
     """Sending no packets does not bother the device, waiting or not."""
     port = FakePort()
