@@ -3,7 +3,7 @@
  * only finds out that it cannot.
  *
  * The bytes that the segments share are summed once; each payload is summed while it is copied. A segment of 1448 bytes
- * takes 65 to 75 ns, a third of that for the memory of its bytes; the twin takes 3600 ns, 700 with the sums in C.
+ * takes 35 ns; the twin takes 3600 ns, 700 with the sums in C.
  */
 #include "offload.h"
 

@@ -5,8 +5,8 @@
  * be written to, as enumerate() and zip() do with their tuples: nobody can tell it from new bytes. Packets of a batch
  * mostly go as they came, all together; so a new batch begins again at the first spare if that is free.
  *
- * To allocate and free bytes of 1500 took 20 ns, as malloc() merges blocks of that size and splits them again; a spare
- * takes 3.
+ * To allocate and free bytes of 1500 takes 20 ns, as malloc() merges blocks of that size and splits them again. With it
+ * a segment took 55 ns, with spares it takes 35.
  */
 #include "speedups.h"
 

@@ -23,9 +23,6 @@ from .udp_socket import UdpSocket
 
 __all__ = ["UdpChannel", "UdpPort"]
 
-BURST = 256
-"""Datagrams that are sent as trains before the loop gets a turn: cut at 64, a train of 45 becomes two of 45 and 19."""
-
 LONGEST = 64
 """Datagrams of a train that is received, at most: UDP_GRO_CNT_MAX in Linux net/ipv4/udp_offload.c."""
 
@@ -54,7 +51,7 @@ class UdpPort(SteadyPort):
 
     @property
     def burst(self) -> int:  # type: ignore[override]
-        return BURST if self._udp.offload.segment else super().burst
+        return self._udp.burst
 
     def fileno(self) -> int:
         return self._udp.fileno()

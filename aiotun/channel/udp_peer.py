@@ -66,6 +66,10 @@ class PeerPort(SteadyPort):
     def capabilities(self) -> Capabilities:  # type: ignore[override]
         return self.demux.udp.offload.capabilities()
 
+    @property
+    def burst(self) -> int:  # type: ignore[override]
+        return self.demux.udp.burst
+
     def fileno(self) -> int:
         return self.demux.udp.fileno()
 

@@ -125,7 +125,7 @@ async def a_timeout_loses_nothing(make: MakeRig) -> None:
 
 
 async def a_flood_lets_others_run(make: MakeRig) -> None:
-    """While packets are always there, every other task gets its turn at least once per 64 of them."""
+    """While packets come, 64 at a time, every other task gets its turn at least once per batch of them."""
     async with make() as rig:
         counted = 0
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from aiotun import DeviceBusy, DeviceClosed, DeviceError, Event, EventKind
-from aiotun.channel import Arrival
+from aiotun.channel import Arrival, open_udp, serve_udp
 from aiotun.endpoint import Report
 from aiotun.testing.expect import parked
 
@@ -33,6 +33,17 @@ async def test_a_flood_costs_only_who_floods() -> None:
         assert told is not None
         assert told.opackets + told.dropped["queue_full"] == 100
         assert told.opackets == 10
+
+
+@pytest.mark.parametrize("gso", [True, False])
+async def test_a_peer_sends_as_much_at_a_time_as_the_socket(gso: bool) -> None:
+    """What goes to a peer goes in trains too, and waits for its turn as long as the socket's."""
+    async with (
+        serve_udp(("127.0.0.1", 0), gso=gso) as server,
+        server.peer(("127.0.0.1", 9)) as peer,
+        open_udp(("127.0.0.1", 0), ("127.0.0.1", 9), gso=gso) as channel,
+    ):
+        assert peer.burst == channel.burst
 
 
 async def test_who_waits_is_woken_by_his_own() -> None:
