@@ -48,14 +48,23 @@ def test_it_is_killed_as_the_program_was(network: KeptNamespace, number: signal.
         assert process.wait() == -number
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
-def test_a_signal_reaches_the_program(network: KeptNamespace, number: signal.Signals) -> None:
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+def caught(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that programs may catch: under nohup SIGHUP is ignored, and a shell leaves what it finds ignored."""
+    before = signal.getsignal(request.param)
+    if before is signal.SIG_IGN:
+        signal.signal(request.param, signal.SIG_DFL)
+    yield request.param
+    signal.signal(request.param, before)
+
+
+def test_a_signal_reaches_the_program(network: KeptNamespace, caught: signal.Signals) -> None:
     """A signal sent to the stand-in is the program's, which may catch it and go on."""
-    script = f"trap 'echo caught; exit 5' {number}; echo ready; while :; do sleep 0.01; done"
+    script = f"trap 'echo caught; exit 5' {caught}; echo ready; while :; do sleep 0.01; done"
     with start(network, "sh", "-c", script) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        process.send_signal(number)
+        process.send_signal(caught)
         assert (process.stdout.read(), process.wait()) == ("caught\n", 5)
 
 
