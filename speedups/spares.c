@@ -15,14 +15,6 @@ static int is_free(PyObject *bytes)
 {
     return bytes != NULL && Py_REFCNT(bytes) == 1;
 }
-
-static void forget_hash(PyObject *bytes)
-{
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-    ((PyBytesObject *)bytes)->ob_shash = -1; /* computed when it is asked for */
-#pragma GCC diagnostic pop
-}
 #endif
 
 void spares_begin(Spares *spares)

@@ -43,6 +43,15 @@ typedef struct {
     size_t next;
 } Spares;
 
+/* Have the hash of bytes that were just written computed when it is asked for. */
+static inline void forget_hash(PyObject *bytes)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    ((PyBytesObject *)bytes)->ob_shash = -1;
+#pragma GCC diagnostic pop
+}
+
 /* Begin a batch. */
 void spares_begin(Spares *spares);
 

@@ -113,11 +113,7 @@ PyObject *superpacket_alloc(State *state, Py_ssize_t size)
     /* tp_alloc() writes zeros to all of it, an eighth of what coalesce() takes; what is behind the bytes needs them. */
     end = PyBytes_AS_STRING(packet) + size;
     memset(end, 0, _PyObject_VAR_SIZE(type, size) - (size_t)(end - (char *)packet));
-    /* What bytes.__new__() does for a class that is derived from it: the hash is computed when it is asked for. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-    ((PyBytesObject *)packet)->ob_shash = -1;
-#pragma GCC diagnostic pop
+    forget_hash(packet); /* as bytes.__new__() does for a class that is derived from it */
     PyObject_GC_Track(packet);
     return packet;
 }

@@ -59,17 +59,17 @@ class UdpPort(SteadyPort):
     def read_many(self, limit: int) -> list[bytes]:
         ahead = self._ahead
         batch = [ahead.popleft() for _ in range(min(limit, len(ahead)))] if ahead else []
+        spared = 0
         if len(batch) < limit:
             # Whole trains, where there is room for some: what is parted here is not merged again by who coalesces.
-            spared = LONGEST - 1 if self._udp.offload.gro and limit - len(batch) >= 2 * LONGEST else 0
+            if self._udp.offload.gro and limit - len(batch) >= 2 * LONGEST:
+                spared = LONGEST - 1
             for _, _, datagrams in self._udp.recv(limit - len(batch) - spared, addressed=False):
                 batch = batch + datagrams if batch else datagrams
             if len(batch) > limit:
                 ahead.extend(islice(batch, limit, None))
                 del batch[limit:]
-            self.more = bool(ahead) or limit - spared <= len(batch) < limit
-        else:
-            self.more = bool(ahead)
+        self.more = bool(ahead) or limit - spared <= len(batch) < limit
         if len(batch) < limit and not self.more:
             self.readable.emptied(full_packets(batch))
         if not batch:

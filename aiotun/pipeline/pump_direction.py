@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from ..endpoint import BatchIterator, Endpoint
 from ..errors import DeviceClosed
 from .path import Path
-from .pump_edge import REFUSALS, Edge, ending
+from .pump_edge import Edge, ending
 from .pump_graph import Picture
-from .pump_release import Releases, fault
+from .pump_release import Releases, passed
 from .pump_statistics import DirectionStatistics, Passage
 from .stage import Batch, Stage, stage_name
 
@@ -68,13 +68,7 @@ class Direction:
         try:
             async for batch in whole_batches(self.source):
                 self._received += len(batch)
-                try:
-                    passed = path(batch)
-                except REFUSALS:  # the path counted them
-                    continue
-                except asyncio.CancelledError as error:  # of a stage: it did not wait
-                    raise fault(path, error) from error
-                edge.offer(passed)
+                edge.offer(passed(path, batch))
                 if not await self._drain():
                     break
         except BaseException as error:

@@ -12,7 +12,7 @@ from .path import Path
 from .pump_edge import REFUSALS
 from .stage import Batch, unwrapped
 
-__all__ = ["Releases", "fault"]
+__all__ = ["Releases", "fault", "passed"]
 
 _IN_USE: set[Path] = set()
 """The paths that something runs: one that two ways went through would mix up whose packets are whose."""
@@ -80,6 +80,16 @@ class Releases:
             pass
         except BaseException as error:
             self._fail(fault(self._path, error))
+
+
+def passed(path: Path, batch: Batch) -> Batch:
+    """Return what comes out of *path* for *batch*: nothing if packets were refused, which the path counted."""
+    try:
+        return path(batch)
+    except REFUSALS:
+        return ()
+    except asyncio.CancelledError as error:  # of a stage: it did not wait
+        raise fault(path, error) from error
 
 
 def fault(path: Path, error: BaseException) -> BaseException:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from ..endpoint import Endpoint
 from .path import Path
 from .pump_direction import Stages, path_of
-from .pump_edge import REFUSALS
-from .pump_release import Releases, fault
+from .pump_release import Releases, passed
 from .pump_running import Running
 from .pump_statistics import Passage
 from .router_graph import draw
@@ -265,13 +262,7 @@ class Router(Running):
 
     def _cross(self, packets: list[bytes]) -> None:
         """Take packets through the stages between peers."""
-        try:
-            passed = self._transit(packets)
-        except REFUSALS:  # the path counted them
-            return
-        except asyncio.CancelledError as error:  # of a stage: it did not wait
-            raise fault(self._transit, error) from error
-        self._deliver(passed)
+        self._deliver(passed(self._transit, packets))
 
     def _deliver(self, batch: Batch) -> None:
         """Send on what came out of the way between peers, which may have changed it, or held it back before."""

@@ -10,8 +10,8 @@ from functools import partial
 from ..endpoint import BATCH, Endpoint, turn
 from ..errors import AiotunError, DeviceClosed, DeviceError
 from .pump_direction import Stages, path_of, whole_batches
-from .pump_edge import REFUSALS, Edge, ending
-from .pump_release import Releases, fault
+from .pump_edge import Edge, ending
+from .pump_release import Releases, passed
 from .pump_statistics import Passage
 from .router_queue import RouterQueue
 from .router_statistics import LegStatistics
@@ -114,7 +114,7 @@ class Leg:
         elif self._busy:
             self._queue.put(batch, sender)
         else:
-            self._send(self._leave(batch))
+            self._send(passed(self._leaving, batch))
 
     async def serve(self) -> None:
         """Send what has to wait for room, until the endpoint or the router ends."""
@@ -164,13 +164,7 @@ class Leg:
             if self.ended is not None:  # by sending, meanwhile
                 self.refused[self.ended] += len(batch)
                 return
-            try:
-                passed = self._arriving(batch)
-            except REFUSALS:  # the path counted them
-                continue
-            except asyncio.CancelledError as error:  # of a stage: it did not wait
-                raise fault(self._arriving, error) from error
-            route(self, passed)
+            route(self, passed(self._arriving, batch))
 
     def end(self, reason: str, error: AiotunError | None = None) -> None:
         """Drop what waits, and from now on everything, under *reason*. The first call counts."""
@@ -221,15 +215,6 @@ class Leg:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _leave(self, batch: Batch) -> Batch:
-        """Take a batch through the stages on the way to the endpoint."""
-        try:
-            return self._leaving(batch)
-        except REFUSALS:  # the path counted them
-            return ()
-        except asyncio.CancelledError as error:  # of a stage: it did not wait
-            raise fault(self._leaving, error) from error
-
     def _send(self, batch: Batch) -> None:
         """Send what left the stages, at once if nothing is in front of it."""
         self._edge.offer(batch)
@@ -255,5 +240,5 @@ class Leg:
             except ENDS as error:
                 self._end_by(error)
                 return
-            self._edge.offer(self._leave(self._queue.dequeue_many(BATCH, 0.0)))
+            self._edge.offer(passed(self._leaving, self._queue.dequeue_many(BATCH, 0.0)))
             await turn()

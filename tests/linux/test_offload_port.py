@@ -65,6 +65,18 @@ class Written:
         return len(header) + len(packet)
 
 
+class After:
+    """A refusal of every packet behind the first few."""
+
+    def __init__(self, left: int, code: int) -> None:
+        self.left = left
+        self.code = code
+
+    def __call__(self, header: bytes, packet: bytes) -> int:
+        self.left -= 1
+        return self.code if self.left < 0 else 0
+
+
 def gso(header: bytes, packet: bytes) -> int:
     """What a kernel says that offers offload and does not take it."""
     return errno.EINVAL if header[1] else 0
@@ -222,34 +234,22 @@ async def test_a_refusal_of_the_packet_itself() -> None:
 
 async def test_no_room_within_a_superpacket() -> None:
     """Where room ends within what is cut, the next write goes on there: each segment is written once."""
-    room = 3
-
-    def full(header: bytes, packet: bytes) -> int:
-        nonlocal room
-        room -= 1
-        return errno.EAGAIN if room < 0 else 0
-
+    full = After(3, errno.EAGAIN)
     written = Written(full)
     async with port(frozenset(), write=written) as opened:
         assert opened.write_many([TCP_SUPER, PLAIN]) == 0
-        room = 100
+        full.left = 100
         assert opened.write_many([TCP_SUPER, PLAIN]) == 2
         assert written.packets == [*TCP_PACKETS, PLAIN]
 
 
 async def test_what_was_begun_and_given_up() -> None:
     """Where the sender does not come back with what was begun, the rest of it is not written."""
-    room = 3
-
-    def full(header: bytes, packet: bytes) -> int:
-        nonlocal room
-        room -= 1
-        return errno.EAGAIN if room < 0 else 0
-
+    full = After(3, errno.EAGAIN)
     written = Written(full)
     async with port(frozenset(), write=written) as opened:
         opened.write_many([TCP_SUPER])
-        room = 100
+        full.left = 100
         assert opened.write_many([PLAIN]) == 1
         assert written.packets == [*TCP_PACKETS[:3], PLAIN]
 
@@ -287,18 +287,12 @@ async def test_X16_small_segments_give_the_loop_its_turn() -> None:
 
 async def test_what_failed_half_way_is_forgotten() -> None:
     """After an error within what was cut, the same super-packet sent again is written whole."""
-    left = 3
-
-    def fails(header: bytes, packet: bytes) -> int:
-        nonlocal left
-        left -= 1
-        return errno.EIO if left < 0 else 0
-
+    fails = After(3, errno.EIO)
     written = Written(fails)
     async with port(frozenset(), write=written) as opened:
         with pytest.raises(DeviceDown):
             opened.write_many([TCP_SUPER])
-        left = 100
+        fails.left = 100
         assert opened.write_many([TCP_SUPER]) == 1
         assert written.packets == [*TCP_PACKETS[:3], *TCP_PACKETS]
 
