@@ -12,7 +12,7 @@ from .path import Path
 from .pump_edge import REFUSALS
 from .stage import Batch, unwrapped
 
-__all__ = ["Releases", "fault", "passed"]
+__all__ = ["Releases", "passed"]
 
 _IN_USE: set[Path] = set()
 """The paths that something runs: one that two ways went through would mix up whose packets are whose."""
