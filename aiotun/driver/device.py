@@ -163,8 +163,9 @@ class Device(Offloading):
             return []
         batch = self._snd.dequeue_many(limit, self._now() if self._timed else 0.0)
         self.taken(batch)
-        if not self._released():
-            self.readable.put(False)
+        released = self._released()
+        if not released or self._timed:  # a timed one may have let a packet go since it was asked above
+            self.readable.put(released)
         if self.when_taken is not None:
             self.when_taken()
         return batch

@@ -257,6 +257,16 @@ async def test_a_release_notifies_filters(make: Make) -> None:
 
 @both
 @simulated
+async def test_a_release_while_a_read_finds_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A packet that is let go between a read's two looks at the clock raises the level: no timer will."""
+    device = limited(make)
+    now = device._now
+    monkeypatch.setattr(device, "_now", lambda: (advance(0.5), now())[1])
+    assert (device.read_many(1), device.readable._level) == ([], True)
+
+
+@both
+@simulated
 async def test_the_level_follows_the_release(make: Make) -> None:
     """The level is off while the queue holds back, though packets wait."""
     device = limited(make)
