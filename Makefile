@@ -39,7 +39,8 @@ build: $(VENV)/.test
 # The tests of the C twin under AddressSanitizer and UndefinedBehaviorSanitizer. Python itself leaks at exit.
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1
 C_TESTS := tests/test_batch.py tests/test_spares.py tests/linux/test_calls.py tests/linux/test_port.py tests/endpoint tests/packet/test_checksum.py tests/offload \
-	tests/linux/test_vnet_calls.py tests/linux/test_offload_port.py tests/pipeline/test_runner.py tests/pipeline/test_path.py
+	tests/linux/test_vnet_calls.py tests/linux/test_offload_port.py tests/pipeline/test_runner.py tests/pipeline/test_path.py \
+	tests/channel/test_udp_datagrams.py tests/channel/test_udp_packets.py
 sanitize: $(VENV)/.test
 	rm -rf build/sanitized
 	mkdir -p build/sanitized

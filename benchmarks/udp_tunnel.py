@@ -45,29 +45,13 @@ async def side(local: str, remote: str, *, offload: bool, gso: bool, gro: bool) 
     """Carry packets between the tun of this namespace and the other side."""
     import aiotun
     from aiotun.channel import open_udp
-    from aiotun.offload import coalesce, segment
-
-    async def outbound(tun: aiotun.Tun, channel: aiotun.Endpoint) -> None:
-        async for batch in tun.batches(superpackets=offload):
-            if offload:
-                pieces: list[bytes] = []
-                for packet in batch:
-                    pieces += segment(packet)
-                batch = pieces
-            await channel.send_many(batch, drop=True)
-
-    async def inbound(channel: aiotun.Endpoint, tun: aiotun.Tun) -> None:
-        async for batch in channel.batches(256):
-            await tun.send_many(coalesce(batch) if offload else batch, drop=True)
 
     async with (
-        open_udp((local, PORT), (remote, PORT), gso=gso, gro=gro) as channel,
+        open_udp((local, PORT), (remote, PORT), carries="ip" if offload else None, gso=gso, gro=gro) as channel,
         aiotun.open_tun("tun0", offload=offload) as tun,
     ):
         print("ready", flush=True)
-        async with asyncio.TaskGroup() as ways:
-            ways.create_task(outbound(tun, channel))
-            ways.create_task(inbound(channel, tun))
+        await aiotun.pump(tun, channel)
 
 
 def run_side(options: argparse.Namespace) -> None:

@@ -7,18 +7,17 @@
  */
 #include "offload.h"
 
-#define MAX_SIZE 0xffff
+#define BUILT SIZE_MAX /* in the result, for a packet's number: a super-packet is there already */
 
 typedef struct {
-    PyObject *packets; /* a tuple: nobody changes it while code of Python runs */
-    bool ethernet;
-    Py_ssize_t max_tcp, max_udp, max_size; /* packets of one super-packet, 0 to merge none; bytes */
+    const Slice *packets;
+    const Limits *limits;
     Train *trains;
     size_t count, open; /* trains, and how many of them are open */
     size_t *slots;      /* numbers of trains, counted from 1 */
     size_t mask;        /* how many slots there are, less 1 */
     size_t *next;       /* for each packet the number of the one behind it in its train */
-    PyObject **result;  /* borrowed from the tuple */
+    size_t *result;     /* the packets' numbers */
     size_t kept;        /* how many there are in the result */
 } Batch;
 
@@ -105,9 +104,9 @@ static bool plain_flow(Flow *flow, const unsigned char *octets, size_t size, boo
 }
 
 /* Close the trains that *packet* may be of, by what Python finds out of it; -1 with an exception. */
-static int close_by_form(Batch *batch, PyObject *packet)
+static int close_by_form(Batch *batch, const Slice *slice)
 {
-    PyObject *module = PyImport_ImportModule("aiotun.offload.headers"), *found;
+    PyObject *module = PyImport_ImportModule("aiotun.offload.headers"), *packet, *found = NULL;
     const char *src, *dst;
     Py_ssize_t width, other;
     unsigned char ends[32];
@@ -115,7 +114,11 @@ static int close_by_form(Batch *batch, PyObject *packet)
 
     if (module == NULL)
         return -1;
-    found = PyObject_CallMethod(module, "find_flow", "Oi", packet, (int)batch->ethernet);
+    packet = slice->packet != NULL ? Py_NewRef(slice->packet)
+                                   : PyBytes_FromStringAndSize((const char *)slice->octets, (Py_ssize_t)slice->size);
+    if (packet != NULL)
+        found = PyObject_CallMethod(module, "find_flow", "Oi", packet, (int)batch->limits->ethernet);
+    Py_XDECREF(packet);
     Py_DECREF(module);
     if (found == NULL || Py_IsNone(found)) {
         Py_XDECREF(found);
@@ -135,14 +138,13 @@ static int close_by_form(Batch *batch, PyObject *packet)
 }
 
 /* Close the train that a packet, which is not merged itself, may be of: what follows it must not get ahead of it. */
-static int close_for(Batch *batch, PyObject *packet)
+static int close_for(Batch *batch, const Slice *packet)
 {
     Flow flow;
 
     if (batch->open == 0)
         return 0;
-    if (!PyBytes_Check(packet) || !plain_flow(&flow, (const unsigned char *)PyBytes_AS_STRING(packet),
-                                              (size_t)PyBytes_GET_SIZE(packet), batch->ethernet))
+    if (packet->octets == NULL || !plain_flow(&flow, packet->octets, packet->size, batch->limits->ethernet))
         return close_by_form(batch, packet);
     if (flow.ends != NULL)
         close_flow(batch, &flow);
@@ -152,15 +154,15 @@ static int close_for(Batch *batch, PyObject *packet)
 /* Put the packet of that number into a train, or into the result; -1 with an exception. */
 static int place(Batch *batch, size_t number)
 {
-    PyObject *packet = PyTuple_GET_ITEM(batch->packets, (Py_ssize_t)number);
+    const Slice *packet = &batch->packets[number];
+    const Limits *limits = batch->limits;
     Candidate candidate;
     Py_ssize_t most = 0;
 
-    if (PyBytes_CheckExact(packet) && candidate_read(&candidate, (const unsigned char *)PyBytes_AS_STRING(packet),
-                                                     (size_t)PyBytes_GET_SIZE(packet), batch->ethernet))
-        most = candidate.flow.protocol == TCP ? batch->max_tcp : batch->max_udp;
+    if (packet->plain && candidate_read(&candidate, packet->octets, packet->size, limits->ethernet))
+        most = candidate.flow.protocol == TCP ? limits->max_tcp : limits->max_udp;
     if (most == 0) {
-        batch->result[batch->kept++] = packet;
+        batch->result[batch->kept++] = number;
         return close_for(batch, packet);
     }
     size_t *slot = find_slot(batch, &candidate.flow);
@@ -168,7 +170,7 @@ static int place(Batch *batch, size_t number)
         Train *train = &batch->trains[*slot - 1];
         size_t last = train->end;
         if (train->open) {
-            if (train_take(train, &candidate, number, most, batch->max_size)) {
+            if (train_take(train, &candidate, number, most, limits->max_size)) {
                 batch->next[last] = number;
                 batch->open -= !train->open;
                 return 0;
@@ -181,58 +183,100 @@ static int place(Batch *batch, size_t number)
         *slot = batch->count;
         batch->open++;
     }
-    batch->result[batch->kept++] = packet;
+    batch->result[batch->kept++] = number;
     return 0;
 }
 
-/* Return the result as a list, the trains built. */
-static PyObject *build(State *state, const Batch *batch)
+/* Put the super-packet of each train where its first packet is; -1 with an exception. */
+static int build_trains(State *state, Batch *batch, PyObject *result)
 {
-    PyObject *result = PyList_New((Py_ssize_t)batch->kept);
-
-    if (result == NULL)
-        return NULL;
-    for (size_t i = 0; i < batch->kept; i++)
-        PyList_SET_ITEM(result, (Py_ssize_t)i, Py_NewRef(batch->result[i]));
     for (size_t i = 0; i < batch->count; i++) {
         const Train *train = &batch->trains[i];
         if (train->count == 1)
             continue;
         PyObject *packet = train_build(state, train, batch->packets, batch->next);
-        if (packet == NULL) {
-            Py_DECREF(result);
-            return NULL;
-        }
-        PyList_SetItem(result, (Py_ssize_t)train->place, packet);
+        if (packet == NULL)
+            return -1;
+        PyList_SET_ITEM(result, (Py_ssize_t)train->place, packet);
+        batch->result[train->place] = BUILT;
     }
+    return 0;
+}
+
+/* Put every other packet where it is; -1 with an exception. */
+static int keep_others(State *state, const Batch *batch, PyObject *result)
+{
+    for (size_t i = 0; i < batch->kept; i++) {
+        if (batch->result[i] == BUILT)
+            continue;
+        const Slice *slice = &batch->packets[batch->result[i]];
+        PyObject *packet = slice->packet != NULL ? Py_NewRef(slice->packet)
+                                                 : spares_copy(&state->read, slice->octets, slice->size);
+        if (packet == NULL)
+            return -1;
+        PyList_SET_ITEM(result, (Py_ssize_t)i, packet);
+    }
+    return 0;
+}
+
+static PyObject *build(State *state, Batch *batch)
+{
+    PyObject *result = PyList_New((Py_ssize_t)batch->kept);
+
+    if (result != NULL && (build_trains(state, batch, result) < 0 || keep_others(state, batch, result) < 0))
+        Py_CLEAR(result);
     return result;
 }
 
-static PyObject *coalesce_batch(State *state, Batch *batch)
+PyObject *coalesce_slices(State *state, const Slice *packets, size_t count, const Limits *limits)
 {
-    size_t size = (size_t)PyTuple_GET_SIZE(batch->packets), slots = 8;
+    Batch batch = {.packets = packets, .limits = limits};
     PyObject *result = NULL;
+    size_t slots = 8;
 
-    while (slots < 2 * size)
+    while (slots < 2 * count)
         slots *= 2;
-    batch->mask = slots - 1;
-    batch->trains = PyMem_New(Train, size);
-    batch->slots = PyMem_Calloc(slots, sizeof *batch->slots);
-    batch->next = PyMem_New(size_t, size);
-    batch->result = PyMem_New(PyObject *, size);
-    if (batch->trains == NULL || batch->slots == NULL || batch->next == NULL || batch->result == NULL)
+    batch.mask = slots - 1;
+    batch.trains = PyMem_New(Train, count);
+    batch.slots = PyMem_Calloc(slots, sizeof *batch.slots);
+    batch.next = PyMem_New(size_t, count);
+    batch.result = PyMem_New(size_t, count);
+    if (batch.trains == NULL || batch.slots == NULL || batch.next == NULL || batch.result == NULL)
         PyErr_NoMemory();
     else {
         size_t number = 0;
-        while (number < size && place(batch, number) == 0)
+        while (number < count && place(&batch, number) == 0)
             number++;
-        if (number == size)
-            result = build(state, batch);
+        if (number == count)
+            result = build(state, &batch);
     }
-    PyMem_Free(batch->trains);
-    PyMem_Free(batch->slots);
-    PyMem_Free(batch->next);
-    PyMem_Free(batch->result);
+    PyMem_Free(batch.trains);
+    PyMem_Free(batch.slots);
+    PyMem_Free(batch.next);
+    PyMem_Free(batch.result);
+    return result;
+}
+
+/* The same for a tuple, which nobody changes while code of Python runs. */
+static PyObject *coalesce_batch(State *state, PyObject *batch, const Limits *limits)
+{
+    size_t count = (size_t)PyTuple_GET_SIZE(batch);
+    Slice *packets = PyMem_New(Slice, count);
+    PyObject *result;
+
+    if (packets == NULL)
+        return PyErr_NoMemory();
+    for (size_t i = 0; i < count; i++) {
+        PyObject *packet = PyTuple_GET_ITEM(batch, (Py_ssize_t)i);
+        packets[i] = (Slice){.packet = packet};
+        if (PyBytes_Check(packet)) {
+            packets[i].octets = (const unsigned char *)PyBytes_AS_STRING(packet);
+            packets[i].size = (size_t)PyBytes_GET_SIZE(packet);
+            packets[i].plain = PyBytes_CheckExact(packet);
+        }
+    }
+    result = coalesce_slices(state, packets, count, limits);
+    PyMem_Free(packets);
     return result;
 }
 
@@ -240,26 +284,26 @@ static PyObject *coalesce(PyObject *module, PyObject *const *args, Py_ssize_t po
 {
     static const char *const known[] = {"batch", "ethernet", "tcp", "udp", "max_segments", "max_size"};
     State *state = PyModule_GetState(module);
-    Py_ssize_t max_segments = 64, max_size = MAX_SIZE;
+    Py_ssize_t max_segments = MOST_SEGMENTS, max_size = MAX_SIZE;
     int ethernet = 0, tcp = 1, udp = 1;
-    PyObject *found[6], *result;
+    PyObject *found[6], *batch, *result;
 
     if (match_arguments(known, 6, args, positional, names, found) < 0 || !match_number(found[4], &max_segments) ||
         !match_number(found[5], &max_size))
         return call_form("coalesce", args, positional, names);
     if (match_flag(found[1], &ethernet) < 0 || match_flag(found[2], &tcp) < 0 || match_flag(found[3], &udp) < 0)
         return NULL;
-    Batch batch = {
+    const Limits limits = {
         .ethernet = ethernet,
         .max_tcp = tcp ? Py_MAX(max_segments, 1) : 0,
         .max_udp = udp ? Py_MAX(Py_MIN(max_segments, MAX_UDP_SEGMENTS), 1) : 0,
         .max_size = Py_MIN(max_size, MAX_SIZE),
-        .packets = PySequence_Tuple(found[0]),
     };
-    if (batch.packets == NULL)
+    batch = PySequence_Tuple(found[0]);
+    if (batch == NULL)
         return NULL;
-    result = coalesce_batch(state, &batch);
-    Py_DECREF(batch.packets);
+    result = coalesce_batch(state, batch, &limits);
+    Py_DECREF(batch);
     return result;
 }
 

@@ -14,9 +14,11 @@ static int exec(PyObject *module)
         superpacket_exec(state) < 0)
         return -1;
     PyMethodDef *parts[] = {
-        checksum_functions,  batch_functions,   calls_functions,    vnet_functions,
-        datagrams_functions, fitness_functions, segment_functions,  complete_functions,
-        coalesce_functions,
+        checksum_functions, batch_functions,    calls_functions,    vnet_functions,
+        fitness_functions,  segment_functions,  complete_functions, coalesce_functions,
+#ifdef __linux__
+        recv_datagrams_functions, send_datagrams_functions, packets_functions,
+#endif
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++)
         if (PyModule_AddFunctions(module, parts[i]) < 0)

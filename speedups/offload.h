@@ -42,6 +42,44 @@ bool find_network(const unsigned char *octets, size_t size, bool ethernet, size_
 /* Return the protocol behind the IPv6 header at *network*, and where its header is: perhaps beyond the end. */
 int find_transport6(const unsigned char *packet, size_t size, size_t network, size_t *transport);
 
+/* --- segment.c: as aiotun/offload/segment.py --------------------------------------------------------------- */
+
+/* Where the headers of a super-packet are, and which. */
+typedef struct {
+    size_t network, transport, payload;
+    bool is_tcp, is_ipv4;
+} Layout;
+
+/* What to write into the headers of each segment. */
+typedef struct {
+    Layout layout;
+    uint64_t sum;               /* of the pseudo-header and the transport header, but for what differs */
+    uint64_t ip_sum;            /* of the IPv4 header, but for what differs */
+    uint32_t seq, word;         /* TCP: the first sequence number; data offset and flags */
+    uint32_t ident, ident_step; /* IPv4: the first identification, and how much it counts up */
+} Template;
+
+/* A super-packet that is cut: *count* segments, of *gso_size* bytes behind the headers but for the last. */
+typedef struct {
+    const unsigned char *octets;
+    size_t size, gso_size, count;
+    Template template;
+} Cut;
+
+/* Find out how a SuperPacket is cut: 0; 1 if it is one packet, of which only the checksum may be missing; -1 if it cannot be. */
+int cut_begin(Cut *cut, const unsigned char *octets, size_t size, const Super *fields, bool ethernet);
+
+/* Return the bytes of a segment. */
+static inline size_t cut_size(const Cut *cut, size_t number)
+{
+    size_t payload = cut->template.layout.payload;
+
+    return number < cut->count - 1 ? payload + cut->gso_size : cut->size - number * cut->gso_size;
+}
+
+/* Write a segment, finished. */
+void cut_write(const Cut *cut, size_t number, unsigned char *to);
+
 /* --- candidate.c: as aiotun/offload/candidate.py ----------------------------------------------------------- */
 
 /* What the packets of a flow have in common. */
@@ -91,7 +129,29 @@ void train_start(Train *train, const Candidate *first, size_t number, size_t pla
 /* Append a packet if it is what must come next; say whether it was. */
 bool train_take(Train *train, const Candidate *candidate, size_t number, Py_ssize_t max_segments, Py_ssize_t max_size);
 
+/* A packet of a batch that is to be coalesced: bytes, or where it lies in a buffer. */
+typedef struct {
+    PyObject *packet;            /* NULL if it is nobody's bytes yet; borrowed */
+    const unsigned char *octets; /* NULL of what is no bytes */
+    size_t size;
+    bool plain;                  /* neither a SuperPacket nor anything else that is more than bytes */
+} Slice;
+
 /* Return the super-packet of the packets from train->start on, each followed by the one of number next[]. */
-PyObject *train_build(State *state, const Train *train, PyObject *packets, const size_t next[]);
+PyObject *train_build(State *state, const Train *train, const Slice *packets, const size_t next[]);
+
+/* --- coalesce.c -------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    bool ethernet;
+    Py_ssize_t max_tcp, max_udp, max_size; /* packets of one super-packet, 0 to merge none; bytes */
+} Limits;
+
+/* What merges all that may be. */
+#define MOST_SEGMENTS 64
+#define MAX_SIZE 0xffff
+
+/* Return a list of the packets, each run of them that may be one super-packet made into one. */
+PyObject *coalesce_slices(State *state, const Slice *packets, size_t count, const Limits *limits);
 
 #endif

@@ -7,21 +7,6 @@
  */
 #include "offload.h"
 
-/* Where the headers of a super-packet are, and which. */
-typedef struct {
-    size_t network, transport, payload;
-    bool is_tcp, is_ipv4;
-} Layout;
-
-/* What to write into the headers of each segment. */
-typedef struct {
-    Layout layout;
-    uint64_t sum;               /* of the pseudo-header and the transport header, but for what differs */
-    uint64_t ip_sum;            /* of the IPv4 header, but for what differs */
-    uint32_t seq, word;         /* TCP: the first sequence number; data offset and flags */
-    uint32_t ident, ident_step; /* IPv4: the first identification, and how much it counts up */
-} Template;
-
 /* --- where the headers are: false if the packet's fields do not agree with its bytes ------------------------- */
 
 static bool find_ipv4(Layout *layout, const unsigned char *ip, size_t inner)
@@ -167,34 +152,57 @@ static void write_ip(const Template *template, unsigned char *ip, size_t total, 
     put16(ip + 10, 0xffff - fold(template->ip_sum + total + ident));
 }
 
-/* Return the segments from *first* up to, not including, *stop*; *last* is the number of the last there is. */
-static PyObject *cut(State *state, const Template *template, const unsigned char *packet, size_t size, size_t gso_size,
-                     size_t first, size_t stop, size_t last)
+int cut_begin(Cut *cut, const unsigned char *octets, size_t size, const Super *fields, bool ethernet)
 {
+    Layout layout;
+
+    if (fields->gso_type == 0)
+        return 1;
+    if (!find_layout(&layout, octets, size, fields, ethernet))
+        return -1;
+    cut->octets = octets;
+    cut->size = size;
+    cut->gso_size = (size_t)fields->gso_size;
+    cut->count = (size - layout.payload + cut->gso_size - 1) / cut->gso_size;
+    if (cut->count <= 1)
+        return 1;
+    cut->template = make_template(&layout, octets, size, fields);
+    return 0;
+}
+
+void cut_write(const Cut *cut, size_t number, unsigned char *to)
+{
+    const Template *template = &cut->template;
     const Layout *layout = &template->layout;
+    size_t done = number * cut->gso_size, last = cut->count - 1, total = cut_size(cut, number);
+    size_t part = total - layout->payload, length = total - layout->transport;
+
+    memcpy(to, cut->octets, layout->payload);
+    uint64_t sum = copy_and_sum(to + layout->payload, cut->octets + layout->payload + done, part);
+    if (layout->is_tcp)
+        write_tcp(template, to + layout->transport, length, sum, template->seq + (uint32_t)done,
+                  (number > 0 ? CWR : 0) | (number < last ? FIN_PSH : 0));
+    else
+        write_udp(template, to + layout->transport, length, sum);
+    write_ip(template, to + layout->network, total - layout->network, number);
+}
+
+/* Return the segments from *first* up to, not including, *stop*. */
+static PyObject *cut_out(State *state, const Cut *cut, size_t first, size_t stop)
+{
     PyObject *finished = PyList_New((Py_ssize_t)(stop - first));
 
     if (finished == NULL)
         return NULL;
     spares_begin(&state->cut);
     for (size_t number = first; number < stop; number++) {
-        size_t done = number * gso_size, part = number < last ? gso_size : size - layout->payload - done;
-        size_t length = layout->payload - layout->transport + part;
-        PyObject *segment = spares_take(&state->cut, layout->payload + part);
+        PyObject *segment = spares_take(&state->cut, cut_size(cut, number));
         if (segment == NULL) {
             Py_DECREF(finished);
             return NULL;
         }
         PyList_SET_ITEM(finished, (Py_ssize_t)(number - first), segment);
-        unsigned char *octets = (unsigned char *)PyBytes_AS_STRING(segment);
-        memcpy(octets, packet, layout->payload);
-        uint64_t sum = copy_and_sum(octets + layout->payload, packet + layout->payload + done, part);
-        if (layout->is_tcp)
-            write_tcp(template, octets + layout->transport, length, sum, template->seq + (uint32_t)done,
-                      (number > 0 ? CWR : 0) | (number < last ? FIN_PSH : 0));
-        else
-            write_udp(template, octets + layout->transport, length, sum);
-        write_ip(template, octets + layout->network, layout->payload - layout->network + part, number);
+        cut_write(cut, number, (unsigned char *)PyBytes_AS_STRING(segment));
     }
     return finished;
 }
@@ -215,24 +223,19 @@ static PyObject *alone(PyObject *packet, Py_ssize_t first, Py_ssize_t limit)
 /* Return the segments of a SuperPacket; NULL with an exception, or without one if it cannot be cut. */
 static PyObject *cut_super(State *state, PyObject *packet, bool ethernet, Py_ssize_t first, Py_ssize_t limit)
 {
-    const unsigned char *octets = (const unsigned char *)PyBytes_AS_STRING(packet);
-    size_t size = (size_t)PyBytes_GET_SIZE(packet), gso_size, count, start = (size_t)first, room = (size_t)limit;
+    size_t start = (size_t)first, room = (size_t)limit;
     Super fields;
-    Layout layout;
+    Cut cut;
+    int whole;
 
     if (superpacket_read(state, packet, &fields) != 0)
         return NULL;
-    if (fields.gso_type == 0)
-        return alone(superpacket_complete(packet, &fields), first, limit);
-    if (!find_layout(&layout, octets, size, &fields, ethernet))
-        return NULL;
-    gso_size = (size_t)fields.gso_size;
-    count = (size - layout.payload + gso_size - 1) / gso_size;
-    if (count <= 1)
-        return alone(superpacket_complete(packet, &fields), first, limit);
-    const Template template = make_template(&layout, octets, size, &fields);
-    start = Py_MIN(start, count);
-    return cut(state, &template, octets, size, gso_size, start, start + Py_MIN(room, count - start), count - 1);
+    whole = cut_begin(&cut, (const unsigned char *)PyBytes_AS_STRING(packet), (size_t)PyBytes_GET_SIZE(packet), &fields,
+                      ethernet);
+    if (whole != 0)
+        return whole < 0 ? NULL : alone(superpacket_complete(packet, &fields), first, limit);
+    start = Py_MIN(start, cut.count);
+    return cut_out(state, &cut, start, start + Py_MIN(room, cut.count - start));
 }
 
 static PyObject *segment(PyObject *module, PyObject *const *args, Py_ssize_t positional, PyObject *names)

@@ -70,15 +70,18 @@ typedef struct {
     PyTypeObject *iterator_type;         /* PacketIterator */
     PyTypeObject *step_type;             /* what PacketIterator.__anext__() returns */
     unsigned char *arena;                /* where read_batch() reads to; NULL while a call uses it */
-    unsigned char *slots;                /* the same of recv_datagrams() */
+    unsigned char *slots;                /* the same of recv_datagrams() and recv_packets() */
     Spares read, cut;                    /* packets that were read, and segments: by then both may be in use */
     _Atomic(PyObject *) super_type;      /* aiotun.packet.SuperPacket; NULL until it is asked for */
     PyObject *super_names[SUPER_FIELDS]; /* its fields' names, in the order of Super */
 } State;
 
 /* Each part's functions. */
-extern PyMethodDef checksum_functions[], batch_functions[], calls_functions[], vnet_functions[], datagrams_functions[];
-extern PyMethodDef fitness_functions[], segment_functions[], complete_functions[], coalesce_functions[];
+extern PyMethodDef checksum_functions[], batch_functions[], calls_functions[], vnet_functions[], fitness_functions[];
+extern PyMethodDef segment_functions[], complete_functions[], coalesce_functions[];
+#ifdef __linux__
+extern PyMethodDef recv_datagrams_functions[], send_datagrams_functions[], packets_functions[];
+#endif
 
 /* Return *batch* as what PySequence_Fast_GET_ITEM() reads; where no GIL keeps a list as it is, a copy. */
 static inline PyObject *hold_batch(PyObject *batch)

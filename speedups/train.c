@@ -106,7 +106,7 @@ static void finish_headers(const Train *train, unsigned char *octets, size_t csu
           fold(sum_words(first->flow.ends, first->flow.width) + (uint64_t)first->flow.protocol + length));
 }
 
-PyObject *train_build(State *state, const Train *train, PyObject *packets, const size_t next[])
+PyObject *train_build(State *state, const Train *train, const Slice *packets, const size_t next[])
 {
     const Candidate *first = &train->first;
     bool is_tcp = first->flow.protocol == TCP;
@@ -127,9 +127,8 @@ PyObject *train_build(State *state, const Train *train, PyObject *packets, const
     unsigned char *octets = (unsigned char *)PyBytes_AS_STRING(packet);
     memcpy(octets, first->octets, first->payload);
     for (size_t left = train->count; left > 0; left--) {
-        PyObject *member = PyTuple_GET_ITEM(packets, (Py_ssize_t)number);
-        size_t length = (size_t)PyBytes_GET_SIZE(member) - first->payload;
-        memcpy(octets + done, PyBytes_AS_STRING(member) + first->payload, length);
+        size_t length = packets[number].size - first->payload;
+        memcpy(octets + done, packets[number].octets + first->payload, length);
         done += length;
         if (left > 1)
             number = next[number];

@@ -37,8 +37,10 @@ PLACES = {
     "read_batch": "linux.calls",
     "read_vnet": "linux.vnet_calls",
     "recv_datagrams": "channel.udp_datagrams",
+    "recv_packets": "channel.udp_packets",
     "segment": "offload.segment",
     "send_datagrams": "channel.udp_datagrams",
+    "send_packets": "channel.udp_packets",
     "write_batch": "linux.calls",
     "write_vnet": "linux.vnet_calls",
 }

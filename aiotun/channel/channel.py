@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 from ..batch import bounds
 from ..endpoint import Endpoint
-from ..endpoint.fitness import check_types, is_unfinished, refuse_superpacket
+from ..endpoint.fitness import all_fit, check_sound, check_types, is_unfinished, refuse_superpacket
 from ..errors import PacketError, PacketTooBig
+
+if TYPE_CHECKING:
+    from ..packet import SuperPacket
 
 __all__ = ["Channel"]
 
@@ -25,19 +29,31 @@ class Channel(Endpoint):
     def _check(self, batch: Sequence[bytes]) -> None:
         if not batch:
             return
-        sizes = bounds(batch)
-        if sizes is not None and sizes[0] and sizes[1] <= self._port.mtu:
+        port = self._port
+        if port.superpackets and isinstance(batch, (list, tuple)) and all_fit(batch, 1, port.mtu, port.ethernet):
             return
-        name, mtu = self._port.name, self._port.mtu
+        sizes = bounds(batch)
+        if sizes is not None and sizes[0] and sizes[1] <= port.mtu:
+            return
         if sizes is None:
-            check_types(name, batch)
+            check_types(port.name, batch)
         for packet in batch:
             if is_unfinished(packet):
-                refuse_superpacket(name)
+                self._check_superpacket(cast("SuperPacket", packet))
+                continue
             if not packet:
-                raise PacketError(f"{name}: packet is empty", reason="empty")
-            if len(packet) > mtu:
-                raise PacketTooBig(f"{name}: packet is {len(packet)} bytes, mtu is {mtu}")
+                raise PacketError(f"{port.name}: packet is empty", reason="empty")
+            if len(packet) > port.mtu:
+                raise PacketTooBig(f"{port.name}: packet is {len(packet)} bytes, mtu is {port.mtu}")
+
+    def _check_superpacket(self, packet: SuperPacket) -> None:
+        """Raise unless the channel takes super-packets and this one is sound, and what it stands for fits."""
+        port = self._port
+        if not port.superpackets:
+            refuse_superpacket(port.name)
+        check_sound(port.name, packet, port.ethernet)
+        if (size := packet.longest_segment) > port.mtu:
+            raise PacketTooBig(f"{port.name}: segment of the super-packet is {size} bytes, mtu is {port.mtu}")
 
     def _check_alive(self) -> None:
         if self._deleted and not self.closed:

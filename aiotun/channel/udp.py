@@ -76,6 +76,11 @@ class UdpPort(SteadyPort):
             self._udp.hear()
         return batch
 
+    def read_left(self) -> list[bytes]:
+        left = list(self._ahead)
+        self._ahead.clear()
+        return left
+
     def write_many(self, batch: Sequence[bytes]) -> int:
         return self._udp.send(((None, None, batch),) if batch else (), self._udp.dropped)
 
@@ -173,13 +178,6 @@ class UdpChannel(OffloadSwitches, Channel):
     def path_mtu(self) -> int | None:
         """Bytes of the longest datagram that the path carries in one piece, as far as known; None if unknown."""
         return self._open_port.path_mtu
-
-    def detach_fd(self) -> int:
-        port = self._port
-        if isinstance(port, UdpPort) and port.more:
-            self._check_here("give it away")
-            self._held[:0] = reversed(self._read_now(port.ahead))  # newest first
-        return super().detach_fd()
 
     @property
     def _offload(self) -> UdpOffload:

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, Unpack
+from typing import Any, Literal, TypeVar, Unpack, get_args
 
 from ..endpoint import Opening
 from ..errors import DeviceBusy, DeviceError, device_error
@@ -22,6 +22,9 @@ __all__ = ["open_udp", "open_udp_pair", "serve_udp"]
 
 T = TypeVar("T")
 
+Carries = Literal["ip", "ethernet"]
+CARRIES = get_args(Carries)
+
 WILDCARDS = ("0.0.0.0", "::")
 
 LOW_PORT = (
@@ -29,7 +32,9 @@ LOW_PORT = (
 )
 
 
-def open_udp(local: Address | None, remote: Address, **options: Unpack[UdpOptions]) -> Opening[UdpChannel]:
+def open_udp(
+    local: Address | None, remote: Address, *, carries: Carries | None = None, **options: Unpack[UdpOptions]
+) -> Opening[UdpChannel]:
     """
     Open a UDP channel to *remote*; await the result, or enter it with ``async with``.
 
@@ -38,6 +43,9 @@ def open_udp(local: Address | None, remote: Address, **options: Unpack[UdpOption
     Args:
         local: Host and port to receive on; port 0 is any free one. None leaves both to the system.
         remote: The peer's host and port.
+        carries: What the packets are, for super-packets: the channel then takes them whole, cuts them as it sends them,
+            and gives those it receives to who asks with ``superpackets=True``, as pump() does. For a tunnel that
+            changes no packet on the way; with None a packet is any bytes.
         options: See UdpOptions.
 
     Raises:
@@ -47,6 +55,8 @@ def open_udp(local: Address | None, remote: Address, **options: Unpack[UdpOption
         DeviceError: If the local address isn't ours, or the system refuses for another reason.
         OSError: If a name cannot be looked up, or has no address of the peer's family.
     """
+
+    _check_carries(carries)
 
     async def open() -> UdpChannel:
         if not 0 < remote[1] < 65536:
@@ -60,7 +70,7 @@ def open_udp(local: Address | None, remote: Address, **options: Unpack[UdpOption
                 sock.bind(here)
             sock.connect(there)
 
-        return _made(family, options, f"open a channel {way}", connect, lambda sock: _channel(sock, options))
+        return _made(family, options, f"open a channel {way}", connect, lambda sock: _channel(sock, carries, options))
 
     return Opening(open)
 
@@ -109,8 +119,11 @@ def serve_udp(
     return Opening(open)
 
 
-async def open_udp_pair(host: str = "127.0.0.1", **options: Unpack[UdpOptions]) -> tuple[UdpChannel, UdpChannel]:
+async def open_udp_pair(
+    host: str = "127.0.0.1", *, carries: Carries | None = None, **options: Unpack[UdpOptions]
+) -> tuple[UdpChannel, UdpChannel]:
     """Open two channels that are each other's peer, on free ports of *host*; the caller closes both."""
+    _check_carries(carries)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as undo:
         one, other = (undo.enter_context(socket.socket(family, socket.SOCK_DGRAM)) for _ in range(2))
@@ -121,7 +134,7 @@ async def open_udp_pair(host: str = "127.0.0.1", **options: Unpack[UdpOptions]) 
             one.connect(other.getsockname())
             other.connect(one.getsockname())
         undo.pop_all()
-    return _channel(one, options), _channel(other, options)
+    return _channel(one, carries, options), _channel(other, carries, options)
 
 
 async def _looked_up(address: Address, family: int = 0) -> tuple[int, Any]:
@@ -151,8 +164,18 @@ def _made(
     return made
 
 
-def _channel(sock: socket.socket, options: UdpOptions) -> UdpChannel:
-    return UdpChannel(UdpPort(_socket(sock, sock.getpeername(), options)))
+def _check_carries(carries: Carries | None) -> None:
+    if carries not in (None, *CARRIES):
+        raise ValueError(f"a channel carries {' or '.join(map(repr, CARRIES))}, not {carries!r}")
+
+
+def _channel(sock: socket.socket, carries: Carries | None, options: UdpOptions) -> UdpChannel:
+    udp = _socket(sock, sock.getpeername(), options)
+    if carries is None:
+        return UdpChannel(UdpPort(udp))
+    from .udp_packets import UdpPacketPort  # late: it brings the rooms of packets and of offload
+
+    return UdpChannel(UdpPacketPort(udp, ethernet=carries == "ethernet"))
 
 
 def _socket(sock: socket.socket, told: Any, options: UdpOptions) -> UdpSocket:

@@ -149,7 +149,7 @@ class UdpSocket:
                 self.hear(ended)
                 continue
             if ended not in HARMLESS and not runs:
-                raise self._error(ended, "receive")
+                raise self.error(ended, "receive")
             break
         self.received += taken
         return runs
@@ -248,12 +248,13 @@ class UdpSocket:
         """Return why a datagram was not sent; what is wrong with the socket itself is raised."""
         reason = NOT_SENT.get(code)
         if reason is None:
-            error = self._error(code, "send")
+            error = self.error(code, "send")
             error.sent = done
             raise error
         return reason
 
-    def _error(self, code: int, doing: str) -> DeviceError:
+    def error(self, code: int, doing: str) -> DeviceError:
+        """Return what is wrong with the socket itself."""
         error = OSError(code, os.strerror(code))
         return device_error(error, f"{self.name}: cannot {doing}: {error.strerror}")
 

@@ -11,7 +11,7 @@ from ..speedups import twin
 if TYPE_CHECKING:
     from ..packet import SuperPacket
 
-__all__ = ["all_fit", "check_types", "is_unfinished", "refuse_superpacket"]
+__all__ = ["all_fit", "check_sound", "check_types", "is_unfinished", "refuse_superpacket"]
 
 
 @twin
@@ -44,6 +44,14 @@ def check_types(name: str, batch: object) -> None:
     for packet in batch:
         if not isinstance(packet, bytes):
             raise TypeError(f"{name}: a packet is bytes, not {type(packet).__name__}")
+
+
+def check_sound(name: str, packet: SuperPacket, ethernet: bool) -> None:
+    """Raise PacketError unless the kernel would take a super-packet: see SuperPacket.check()."""
+    try:
+        packet.check(ethernet=ethernet)
+    except PacketError as error:
+        raise PacketError(f"{name}: {error}", reason=error.reason) from None
 
 
 def is_unfinished(packet: bytes) -> bool:

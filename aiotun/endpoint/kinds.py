@@ -9,7 +9,7 @@ from ..batch import bounds
 from ..errors import DeviceError, PacketError, PacketTooBig, UnsupportedFamily
 from .device import Device
 from .endpoint import Endpoint, WhenDown
-from .fitness import all_fit, check_types, is_unfinished, refuse_superpacket
+from .fitness import all_fit, check_sound, check_types, is_unfinished, refuse_superpacket
 from .port import Port
 
 if TYPE_CHECKING:
@@ -87,14 +87,14 @@ class _Interface(Endpoint):
         """
         if not batch:
             return
-        sizes = bounds(batch)
-        if sizes is None:
-            check_types(self._port.name, batch)
-            most = self._port.mtu + self.header
-            if self._port.superpackets and all_fit(batch, self.shortest, most, self.kind == "tap"):
+        port = self._port
+        most = port.mtu + self.header
+        if port.superpackets and isinstance(batch, (list, tuple)):
+            if all_fit(batch, self.shortest, most, self.kind == "tap"):
                 return
-        elif sizes[0] >= self.shortest and sizes[1] <= self._port.mtu + self.header:
+        elif (sizes := bounds(batch)) is not None and sizes[0] >= self.shortest and sizes[1] <= most:
             return
+        check_types(port.name, batch)
         try:
             self._check_each(batch)
         except PacketTooBig:
@@ -112,10 +112,7 @@ class _Interface(Endpoint):
         """Raise unless the device takes super-packets and this one is sound, and what it stands for fits."""
         if not self._port.superpackets:
             refuse_superpacket(self._port.name)
-        try:
-            packet.check(ethernet=self.kind == "tap")
-        except PacketError as error:
-            raise PacketError(f"{self._port.name}: {error}", reason=error.reason) from None
+        check_sound(self._port.name, packet, self.kind == "tap")
         link = link_header(packet) if self.kind == "tap" else 0
         self._check_size(packet.longest_segment - link, "segment of the super-packet")
 

@@ -54,7 +54,7 @@ class Direction:
         self._releases = Releases(self.path, self._take, self._fail)
         self._released = asyncio.Event()  # stages gave on what they held back, or failed to
         self._failure: BaseException | None = None
-        self._sending = asyncio.Lock()  # one at a time may wait for room
+        self._sending: asyncio.Lock | None = None  # where two tasks send, one at a time may wait for room
 
     async def run(self) -> None:
         """
@@ -86,6 +86,8 @@ class Direction:
             ValueError: If the path, or a stage that holds packets, is in use already.
         """
         holds = self._releases.open()
+        if holds:
+            self._sending = asyncio.Lock()
         self._passage.begin()
         return holds
 
@@ -119,8 +121,11 @@ class Direction:
     async def _drain(self) -> bool:
         """Send all that is in hand; return False if the sink is closed."""
         try:
-            async with self._sending:
+            if self._sending is None:
                 await self._edge.drain()
+            else:
+                async with self._sending:
+                    await self._edge.drain()
         except DeviceClosed:
             return False
         return True

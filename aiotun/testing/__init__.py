@@ -31,7 +31,7 @@ from .private import private_tap, private_tun
 from .rig import Inapplicable, MakeRig, Rig
 from .soft import OffloadRig, SoftRig, soft_offload_tap, soft_offload_tun, soft_tap, soft_tun
 from .stream import tcp_channel, tls_channel, unix_channel
-from .udp import udp_channel, udp_peer
+from .udp import udp_channel, udp_packet_channel, udp_peer
 from .websocket import websocket_channel
 
 __all__ = [
@@ -81,6 +81,7 @@ __all__ = [
     "tcp_channel",
     "tls_channel",
     "udp_channel",
+    "udp_packet_channel",
     "udp_peer",
     "unfinished",
     "unix_channel",

@@ -10,11 +10,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from ..channel import UdpChannel, UdpServer, open_udp, serve_udp
+from ..channel.udp_opening import Carries
 from ..channel.udp_options import UdpOptions
 from ..endpoint import Endpoint, FdReadiness
 from .rig import Inapplicable, Rig
 
-__all__ = ["UdpRig", "udp_channel", "udp_peer"]
+__all__ = ["UdpRig", "udp_channel", "udp_packet_channel", "udp_peer"]
 
 MTU = 1500
 HOST = "127.0.0.1"
@@ -73,14 +74,15 @@ class UdpRig(Rig):
 class ChannelRig(UdpRig):
     """A connected channel."""
 
-    def __init__(self, far: socket.socket, endpoint: UdpChannel, options: UdpOptions) -> None:
+    def __init__(self, far: socket.socket, endpoint: UdpChannel, carries: Carries | None, options: UdpOptions) -> None:
         super().__init__(far, endpoint.fileno())
         self.endpoint = endpoint
+        self._carries: Carries | None = carries
         self._options = options
         self._local = _name(far.getpeername())
 
     async def reopen(self) -> Endpoint:
-        return await open_udp(self._local, _name(self._far.getsockname()), **self._options)
+        return await open_udp(self._local, _name(self._far.getsockname()), carries=self._carries, **self._options)
 
 
 class PeerRig(UdpRig):
@@ -100,17 +102,19 @@ class PeerRig(UdpRig):
 
 
 @asynccontextmanager
-async def _channel(*, queue_length: int | None = None, **others: Any) -> AsyncIterator[Rig]:
+async def _channel(
+    *, carries: Carries | None = None, queue_length: int | None = None, **others: Any
+) -> AsyncIterator[Rig]:
     _check(others)
     options = UdpOptions(mtu=MTU)
     if queue_length is not None:
         options["buffer"] = queue_length * TRUESIZE
     far = _far()
     try:
-        async with open_udp((HOST, 0), _name(far.getsockname()), **options) as endpoint:
+        async with open_udp((HOST, 0), _name(far.getsockname()), carries=carries, **options) as endpoint:
             with socket.socket(fileno=os.dup(endpoint.fileno())) as near:
                 far.connect(near.getsockname())
-            rig = ChannelRig(far, endpoint, options)
+            rig = ChannelRig(far, endpoint, carries, options)
             try:
                 yield rig
             finally:
@@ -138,6 +142,11 @@ async def _peer(*, queue_length: int = 512, **others: Any) -> AsyncIterator[Rig]
 def udp_channel(**options: Any) -> AbstractAsyncContextManager[Rig]:
     """Open a rig of a connected UDP channel."""
     return _channel(**options)
+
+
+def udp_packet_channel(**options: Any) -> AbstractAsyncContextManager[Rig]:
+    """Open a rig of a connected UDP channel that carries IP packets, and super-packets."""
+    return _channel(carries="ip", **options)
 
 
 def udp_peer(**options: Any) -> AbstractAsyncContextManager[Rig]:

@@ -17,12 +17,17 @@ from aiotun.testing import (
     cancel_sending,
     open_and_close,
     udp_channel,
+    udp_packet_channel,
     udp_peer,
 )
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the rigs ask Linux what arrived")
 
-UDP = [pytest.param(udp_channel, id="channel"), pytest.param(udp_peer, id="peer")]
+UDP = [
+    pytest.param(udp_channel, id="channel"),
+    pytest.param(udp_packet_channel, id="packet channel"),
+    pytest.param(udp_peer, id="peer"),
+]
 
 NOT_OF_A_SOCKET = {
     "a_raised_mtu_counts_at_once",

@@ -261,7 +261,12 @@ async def test_a_release_while_a_read_finds_nothing(make: Make, monkeypatch: pyt
     """A packet that is let go between a read's two looks at the clock raises the level: no timer will."""
     device = limited(make)
     now = device._now
-    monkeypatch.setattr(device, "_now", lambda: (advance(0.5), now())[1])
+
+    def half_a_second_later() -> float:
+        advance(0.5)
+        return now()
+
+    monkeypatch.setattr(device, "_now", half_a_second_later)
     assert (device.read_many(1), device.readable._level) == ([], True)
 
 
