@@ -19,6 +19,7 @@ from .channel import Channel
 from .udp_address import Address, address_of
 from .udp_notices import HEADERS, Notices
 from .udp_offload import OffloadSwitches, UdpOffload
+from .udp_options import Carries
 from .udp_socket import UdpSocket
 
 __all__ = ["UdpChannel", "UdpPort"]
@@ -173,6 +174,13 @@ class UdpChannel(OffloadSwitches, Channel):
     def peer_address(self) -> Address:
         """The address that datagrams go to, and are received from."""
         return self._open_port.peer
+
+    @property
+    def carries(self) -> Carries | None:
+        """What the packets are, as it was opened for: see open_udp()."""
+        if not self._port.superpackets:
+            return None
+        return "ethernet" if self._port.ethernet else "ip"
 
     @property
     def path_mtu(self) -> int | None:

@@ -7,14 +7,14 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeVar, Unpack, get_args
+from typing import Any, TypeVar, Unpack, get_args
 
 from ..endpoint import Opening
 from ..errors import DeviceBusy, DeviceError, device_error
 from .udp import UdpChannel, UdpPort
 from .udp_address import Address, address_of, address_text
 from .udp_demux import Demux
-from .udp_options import UdpOptions, configure, tell_local
+from .udp_options import Carries, UdpOptions, configure, tell_local
 from .udp_server import UdpServer
 from .udp_socket import UdpSocket
 
@@ -22,7 +22,6 @@ __all__ = ["open_udp", "open_udp_pair", "serve_udp"]
 
 T = TypeVar("T")
 
-Carries = Literal["ip", "ethernet"]
 CARRIES = get_args(Carries)
 
 WILDCARDS = ("0.0.0.0", "::")

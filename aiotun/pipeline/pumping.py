@@ -21,8 +21,8 @@ class Pump(Running):
         super().__init__(f"the pump between {a.name} and {b.name}")
         if a is b:
             raise ValueError(f"{self.what} is between two endpoints, not one and itself")
-        if (kinds := {one.kind: one.name for one in (a, b)}).keys() == {"tun", "tap"}:
-            raise ValueError(f"{self.what}: {kinds['tun']} carries packets and {kinds['tap']} frames")
+        if (carried := {_carries(one): one.name for one in (a, b)}).keys() == {"ip", "ethernet"}:
+            raise ValueError(f"{self.what}: {carried['ip']} carries packets and {carried['ethernet']} frames")
         self._outbound = Direction(a, outbound, b, "outbound", coalesce=coalesce)
         self._inbound = Direction(b, inbound, a, "inbound", coalesce=coalesce)
 
@@ -68,6 +68,12 @@ class Pump(Running):
         self._stop()  # one end is closed: there is nowhere to carry to
 
 
+def _carries(endpoint: Endpoint) -> str | None:
+    """Return what the packets of an endpoint are, None if they are any bytes."""
+    of_kind = {"tun": "ip", "tap": "ethernet"}
+    return of_kind.get(endpoint.kind) or getattr(endpoint, "carries", None)
+
+
 def pump(
     a: Endpoint, b: Endpoint, *, outbound: Stages = (), inbound: Stages = (), coalesce: bool | None = None
 ) -> Pump:
@@ -106,7 +112,8 @@ def pump(
             that is done in C. Super-packets stay whole for as long as the stages and the endpoints take them.
 
     Raises:
-        ValueError: If two stages of a way have one name, one endpoint is a tun and the other a tap, or both are one.
+        ValueError: If two stages of a way have one name, one endpoint carries packets and the other frames, or
+            both are one.
             When it starts: if a Path, or a stage that holds packets back, is in use by another way.
         TypeError: If a stage cannot be called, or a way is no list of them.
     """

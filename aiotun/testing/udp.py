@@ -10,8 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from ..channel import UdpChannel, UdpServer, open_udp, serve_udp
-from ..channel.udp_opening import Carries
-from ..channel.udp_options import UdpOptions
+from ..channel.udp_options import Carries, UdpOptions
 from ..endpoint import Endpoint, FdReadiness
 from .rig import Inapplicable, Rig
 

@@ -229,6 +229,15 @@ async def test_frames() -> None:
         assert await received(other, 3) == segment(big, True)
 
 
+@pytest.mark.parametrize("carries", ["ip", "ethernet", None])
+async def test_what_a_channel_carries_can_be_asked(carries: Any) -> None:
+    """A channel says what it was opened for, and still does when it is closed."""
+    one, other = await pair(carries=carries)
+    async with one, other:
+        assert one.carries == carries
+    assert one.carries == carries
+
+
 async def test_a_channel_that_carries_anything_refuses_super_packets() -> None:
     """What is not said to be packets is not cut."""
     one, other = await pair(carries=None)

@@ -11,6 +11,7 @@ import pytest
 from endpoint.fakes import numbers, packets
 
 import aiotun
+from aiotun.channel import open_udp_pair
 from aiotun.errors import DeviceDown, DeviceError, DeviceGone, PacketError
 from aiotun.pipeline import Batch, DirectionStatistics, Path, Pump
 from aiotun.stages import Nat
@@ -475,6 +476,13 @@ class TestMistakes:
             for pair in ((tun, tap), (tap, tun)):
                 with pytest.raises(ValueError, match="tun0 carries packets and tap0 frames"):
                     aiotun.pump(*pair)
+
+    async def test_packets_into_a_channel_of_frames(self) -> None:
+        """A tun and a channel that carries frames are not joined either; one that carries anything goes with both."""
+        one, other = await open_udp_pair(carries="ethernet")
+        async with aiotun.SoftHost() as host, host.open_tun("tun0") as tun, one, other:
+            with pytest.raises(ValueError, match="tun0 carries packets and udp .* frames"):
+                aiotun.pump(tun, one)
 
     async def test_a_stage_for_a_list(self) -> None:
         """One stage is no list of stages; the argument is named."""
