@@ -103,6 +103,7 @@ async def main(options: argparse.Namespace) -> None:
         aiotun.open_tun("vpn%d", address=options.address, mtu=MTU, netns=options.netns, offload=True) as tun,
         aiotun.pump(tun, peer, outbound=[clamp_mss(MTU), seal.close], inbound=[seal.open]),
     ):
+        tun.busy_poll = server.busy_poll = options.busy_poll / 1000
         following = asyncio.create_task(follow(server, peer, seal))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, following.cancel)
@@ -119,6 +120,8 @@ if __name__ == "__main__":
     parser.add_argument("peer", help="address of the other side")
     parser.add_argument("peer_port", type=int, help="its port")
     parser.add_argument("--netns", help="the network namespace to put the tun into")
+    busy = "stay awake so long for the next packet; takes a core"
+    parser.add_argument("--busy-poll", type=float, default=0, metavar="MILLISECONDS", help=busy)
     try:
         asyncio.run(main(parser.parse_args()))
     except (OSError, ValueError) as error:  # what stood in the way, and what to do about it

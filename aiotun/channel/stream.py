@@ -44,7 +44,7 @@ class StreamPort(SteadyPort):
         self._closed = closed  # to be told when the socket is closed or given away
         self.name = name
         self.mtu = mtu
-        self.readable = FdReadiness(f"receiving from {name}", sock.fileno())
+        self.readable: FdReadiness = FdReadiness(f"receiving from {name}", sock.fileno())
         self.writable: StreamWritable = StreamWritable(f"sending to {name}", sock.fileno(), self._flush_later)
         self._tell: Callable[[Event], None] | None = None
         self._poll: StreamPoll | None = None
@@ -164,6 +164,8 @@ class StreamPort(SteadyPort):
             raise self._lost(error, "receive") from error
         if not chunk:
             raise self._framing.ended()
+        if self.readable.busy.seconds:
+            self.readable.busy.brought(len(chunk))
         self._framing.feed(chunk)
         self._reply()
         return True

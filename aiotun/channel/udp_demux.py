@@ -103,6 +103,7 @@ class Demux:
 
     def close(self) -> None:
         """Leave the loop, and close the socket."""
+        self.reading.busy.set(0)
         self.reading.close()
         self.writing.close()
         self.udp.close()
@@ -130,6 +131,7 @@ class Demux:
 
     def _readable(self) -> None:
         """Somebody waits, and the socket has something."""
+        before = self.udp.received_bytes
         try:
             for count in range(PULLS):
                 pulled = self.pull(BATCH)
@@ -140,6 +142,8 @@ class Demux:
         except DeviceError:  # whoever waits is told when he tries
             self.reading.close()
             self.reading.wake()
+        if self.reading.busy.seconds:
+            self.reading.busy.brought(self.udp.received_bytes - before)
 
     def _watch_anew(self) -> None:
         for watch in (self.reading, self.writing):

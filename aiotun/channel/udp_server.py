@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from ..endpoint import Capabilities, turn
+from ..endpoint.busy import check_busy_poll
 from ..endpoint.forking import call_in_child
 from ..endpoint.loops import running_elsewhere
 from ..errors import DeviceClosed
@@ -63,6 +64,17 @@ class UdpServer(Anybody, OffloadSwitches):
     def capabilities(self) -> Capabilities:
         """What of UDP_SEGMENT and UDP_GRO was asked for and is on, and why what is off is off."""
         return self._udp.offload.capabilities()
+
+    @property
+    def busy_poll(self) -> float:
+        """Seconds that the event loop stays awake after something arrived, for whomever: as every endpoint's."""
+        return self._demux.reading.busy.seconds
+
+    @busy_poll.setter
+    def busy_poll(self, seconds: float) -> None:
+        seconds = check_busy_poll(self.name, seconds)
+        self._check_open()
+        self._demux.reading.busy.set(seconds)
 
     def fileno(self) -> int:
         """Return the socket's descriptor, which the server keeps owning; -1 once closed."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from ..endpoint import Readiness
+from ..endpoint.busy import BusyPoll
 from ..endpoint.loops import running_elsewhere
 
 __all__ = ["SharedReadiness", "Watch"]
@@ -19,7 +20,7 @@ class Watch:
     called.
     """
 
-    __slots__ = ("_fd", "_fire", "_loop", "_waiting", "_writing")
+    __slots__ = ("_fd", "_fire", "_loop", "_waiting", "_writing", "busy")
 
     def __init__(self, fd: int, fire: Callable[[], None], *, writing: bool = False) -> None:
         self._fd = fd
@@ -27,6 +28,8 @@ class Watch:
         self._writing = writing
         self._loop: asyncio.AbstractEventLoop | None = None  # where it is registered
         self._waiting: dict[Readiness, None] = {}  # in the order they came
+        self.busy = BusyPoll()
+        """See FdReadiness."""
 
     def add(self, waiter: Readiness) -> None:
         """Watch for *waiter*, in the running loop."""
@@ -34,7 +37,7 @@ class Watch:
         if loop is not self._loop:
             if running_elsewhere(self._loop):
                 raise RuntimeError(f"{waiter.what}: the socket is used in another thread's event loop; go on there")
-            self.close()
+            self._unwatch()
             (loop.add_writer if self._writing else loop.add_reader)(self._fd, self._fired)
             self._loop = loop
         self._waiting[waiter] = None
@@ -56,6 +59,10 @@ class Watch:
 
     def close(self) -> None:
         """Leave the loop."""
+        self._unwatch()
+        self.busy.end()
+
+    def _unwatch(self) -> None:
         loop, self._loop = self._loop, None
         if loop is not None and not loop.is_closed():
             (loop.remove_writer if self._writing else loop.remove_reader)(self._fd)
@@ -66,10 +73,12 @@ class Watch:
         return self._loop
 
     def _fired(self) -> None:
+        if self.busy.seconds:
+            self.busy.arrived()
         if self._waiting:
             self._fire()
         else:
-            self.close()
+            self._unwatch()
 
 
 class SharedReadiness(Readiness):
@@ -80,6 +89,10 @@ class SharedReadiness(Readiness):
     def __init__(self, what: str, watch: Watch) -> None:
         super().__init__(what)
         self._watch = watch
+
+    @property
+    def busy(self) -> BusyPoll:
+        return self._watch.busy
 
     async def wait(self) -> None:
         try:

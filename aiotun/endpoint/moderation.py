@@ -84,6 +84,7 @@ class ModeratedReadiness(FdReadiness):
             super()._arm()
         else:
             self._unwatch()  # a device with packets would fire all through the pause
+            self.busy.rest()
             timer.start(self.pause)
 
     def _timer_for_pause(self) -> Timer | None:

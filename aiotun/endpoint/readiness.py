@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ConcurrencyError
+from .busy import BusyPoll
 from .loops import running_elsewhere
 from .turn import turn
 
@@ -45,6 +46,11 @@ class Readiness:
     def waiting(self) -> bool:
         """Whether a task is waiting now."""
         return self._waiting
+
+    @property
+    def busy(self) -> BusyPoll | None:
+        """What keeps the loop awake after an arrival; None where no descriptor tells of any."""
+        return None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -121,17 +127,23 @@ class FdReadiness(Readiness):
     epoll_ctl() per wake-up and an idle one is never called in vain more than once.
     """
 
-    __slots__ = ("_add", "_armed", "_fd", "_remove")
+    __slots__ = ("_add", "_armed", "_busy", "_fd", "_remove")
 
     def __init__(self, what: str, fd: int, *, writing: bool = False) -> None:
         super().__init__(what)
         self._fd = fd
         self._armed: asyncio.AbstractEventLoop | None = None  # the loop it is registered with
+        self._busy = BusyPoll()
         # By name, since the loop is known only once a task waits.
         self._add, self._remove = ("add_writer", "remove_writer") if writing else ("add_reader", "remove_reader")
 
+    @property
+    def busy(self) -> BusyPoll:
+        return self._busy
+
     def disarm(self) -> None:
         self._unwatch()
+        self._busy.end()
 
     def _unwatch(self) -> None:
         loop, self._armed = self._armed, None
@@ -146,6 +158,8 @@ class FdReadiness(Readiness):
             self._armed = self._loop
 
     def _fire(self) -> None:
+        if self._busy.seconds:
+            self._busy.arrived()
         waiter = self._waiter
         if waiter is None:
             self._unwatch()

@@ -18,6 +18,7 @@ from aiotun import DeviceClosed, DeviceError, DeviceGone, EventKind, PacketError
 from aiotun.channel import StreamBroken, StreamChannel, adopt_stream, open_stream_pair
 from aiotun.channel.stream import READ_SIZE, WRITE_SIZE, StreamPort
 from aiotun.channel.stream_framing import LengthFraming
+from aiotun.endpoint.busy import BULK, BusyPoll
 from aiotun.testing import watched_fds
 from aiotun.testing.expect import parked, turns
 
@@ -152,6 +153,18 @@ async def test_the_rest_is_written_by_the_loop() -> None:
                 await turns(1)
             count += len(received.take(1 << 16))
         assert (count, received.held) == (sent, 0)
+
+
+@pytest.mark.parametrize(("size", "rests"), [(100, 0), (BULK, 1)])
+async def test_bulk_lets_a_busy_loop_sleep(size: int, rests: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read of many bytes is told of as a stream's, one of few is not."""
+    told: list[BusyPoll] = []
+    monkeypatch.setattr(BusyPoll, "rest", lambda poll: told.append(poll))
+    async with beside_a_socket() as (channel, far):
+        channel.busy_poll = 1
+        far.send(encoded(bytes(size)))
+        await channel.recv()
+        assert len(told) == rests
 
 
 async def test_send_waits_for_a_slow_reader() -> None:

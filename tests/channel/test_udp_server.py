@@ -16,6 +16,7 @@ import pytest
 from aiotun import ConcurrencyError, DeviceClosed, DeviceError, WouldBlock
 from aiotun.channel import Arrival, UdpServer, serve_udp
 from aiotun.channel.udp_address import Address
+from aiotun.endpoint.busy import BULK, BusyPoll
 from aiotun.testing import Ledger
 from aiotun.testing.expect import parked, turns
 
@@ -49,6 +50,80 @@ async def scene(count: int = 2, host: str = "127.0.0.1") -> AsyncIterator[tuple[
 def name(sock: socket.socket) -> Address:
     host, port = sock.getsockname()
     return host, port
+
+
+# --- busy polling ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is told to what keeps the loop awake."""
+    told: list[str] = []
+    monkeypatch.setattr(BusyPoll, "arrived", lambda poll: told.append("arrived"))
+    monkeypatch.setattr(BusyPoll, "rest", lambda poll: told.append("rest"))
+    return told
+
+
+async def test_a_datagram_of_nobody_known_is_an_arrival(told: list[str]) -> None:
+    """Whoever sends, the loop stays awake as long as the server was told."""
+    async with scene(1) as (server, socks):
+        server.busy_poll = 1
+        task = await parked(server.recv_from_many())
+        socks[0].send(b"1")
+        await task
+        assert "arrived" in told
+
+
+async def test_a_server_is_not_busy_unless_told(told: list[str]) -> None:
+    """Without busy_poll, which is 0, no arrival is told of."""
+    async with scene(1) as (server, socks):
+        task = await parked(server.recv_from_many())
+        socks[0].send(b"1")
+        await task
+        assert (server.busy_poll, told) == (0, [])
+
+
+async def test_bulk_lets_the_loop_sleep(told: list[str]) -> None:
+    """Many bytes at one wake-up are told of as a stream."""
+    async with scene(1) as (server, socks):
+        server.busy_poll = 1
+        task = await parked(server.recv_from_many())
+        socks[0].send(bytes(BULK + 1))
+        await task
+        assert "rest" in told
+
+
+async def test_peers_share_the_servers_busy_poll() -> None:
+    """A peer's busy_poll is the server's, and so every other's."""
+    async with scene(2) as (server, socks):
+        peers = [server.peer(name(sock)) for sock in socks]
+        peers[0].busy_poll = 0.5
+        assert (server.busy_poll, peers[1].busy_poll) == (0.5, 0.5)
+
+
+async def test_a_servers_busy_poll_outlives_its_peers() -> None:
+    """A peer that closes takes nothing from the others."""
+    async with scene(2) as (server, socks):
+        peers = [server.peer(name(sock)) for sock in socks]
+        peers[0].busy_poll = 0.5
+        await peers[0].aclose()
+        assert (peers[0].busy_poll, peers[1].busy_poll) == (0, 0.5)
+
+
+async def test_no_time_for_a_server() -> None:
+    """What is no number of seconds is refused, by the server's name."""
+    async with serve_udp(("127.0.0.1", 0)) as server:
+        with pytest.raises(ValueError, match=f"{server.name}: busy_poll is a finite number of seconds"):
+            server.busy_poll = -1
+
+
+async def test_a_closed_servers_busy_poll() -> None:
+    """Once a server is closed its busy_poll is 0, and cannot be set."""
+    async with serve_udp(("127.0.0.1", 0)) as server:
+        server.busy_poll = 1
+    assert server.busy_poll == 0
+    with pytest.raises(DeviceClosed):
+        server.busy_poll = 1
 
 
 # --- peers ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from aiotun import ConcurrencyError
 from aiotun.channel.udp_watch import SharedReadiness, Watch
 from aiotun.endpoint import turn
+from aiotun.endpoint.busy import BusyPoll
 from aiotun.testing import watched_fds
 from aiotun.testing.expect import parked, turns
 
@@ -72,6 +73,54 @@ async def test_a_level_that_is_set_does_not_wait(pair: tuple[socket.socket, sock
     readiness.set()
     await readiness.wait()
     assert watch.loop is None
+
+
+@pytest.fixture
+def arrivals(monkeypatch: pytest.MonkeyPatch) -> list[BusyPoll]:
+    """Whom the arrivals are told to that keep a loop awake."""
+    arrivals: list[BusyPoll] = []
+    monkeypatch.setattr(BusyPoll, "arrived", lambda poll: arrivals.append(poll))
+    return arrivals
+
+
+async def test_an_arrival_is_told_once(pair: tuple[socket.socket, socket.socket], arrivals: list[BusyPoll]) -> None:
+    """However many wait, what arrives keeps the loop awake on behalf of the one socket."""
+
+    def fire() -> None:
+        pair[0].recv(1)
+        watch.wake()
+
+    watch = Watch(pair[0].fileno(), fire)
+    watch.busy.set(1)
+    waiters = [await parked(SharedReadiness(f"waiting {number}", watch).wait()) for number in range(3)]
+    pair[1].send(b"1")
+    await asyncio.gather(*waiters)
+    watch.close()
+    assert arrivals == [watch.busy]
+
+
+async def test_an_arrival_in_vain_keeps_the_loop_awake(pair: tuple[socket.socket, socket.socket]) -> None:
+    """What arrives while nobody waits ends nothing that keeps the loop awake: somebody is about to wait again."""
+    watch = Watch(pair[0].fileno(), lambda: None)
+    watch.busy.set(60)
+    (await parked(SharedReadiness("waiting", watch).wait())).cancel()
+    await turns()
+    pair[1].send(b"1")
+    while watch.loop is not None:
+        await turn()
+    vigil = watch.busy._vigil
+    assert vigil is not None and vigil._call is not None
+    watch.close()
+
+
+async def test_closing_lets_the_loop_sleep(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A watch that is closed keeps no loop awake."""
+    watch = Watch(pair[0].fileno(), lambda: None)
+    watch.busy.set(60)
+    watch.busy.arrived()
+    vigil = watch.busy._vigil
+    watch.close()
+    assert vigil is not None and vigil._call is None
 
 
 async def test_writing_is_watched_apart(pair: tuple[socket.socket, socket.socket]) -> None:
