@@ -1,9 +1,9 @@
 """
 A VPN between two namespaces over veth, every packet sealed with ChaCha20-Poly1305: how much TCP goes through it?
 
-examples/udp_vpn.py, OpenVPN (without its kernel module) and, to compare, wireguard-go carry one iperf3 stream and
-pings, in turn. One process on each side; wireguard-go's has threads, and may use all CPUs. Needs root, iproute2,
-iperf3, ping and openvpn, and takes wireguard-go and wg where they are::
+examples/udp_vpn.py, without busy polling and with it, OpenVPN (without its kernel module) and, to compare,
+wireguard-go carry one iperf3 stream and pings, in turn. One process on each side; wireguard-go's has threads, and may
+use all CPUs. Needs root, iproute2, iperf3, ping and openvpn, and takes wireguard-go and wg where they are::
 
     python benchmarks/vpn.py
 
@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import datetime
+import functools
 import os
 import platform
 import re
@@ -29,10 +30,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from udp_tunnel import HERE, INNER, MTU, OUTER, PORT, SIDES, favour, inside, lab, measure, ratios
+from udp_tunnel import HERE, INNER, MTU, OUTER, PORT, SIDES, cpu_seconds, favour, inside, lab, measure, ratios
 
-VARIANTS = ("aiotun", "OpenVPN", "wireguard-go")
-FIGURES = ("Gbit/s", "CPU seconds for each GB", "ping alone, p50 in ms", "ping beside the stream, p50 in ms")
+VARIANTS = ("aiotun", "aiotun, busy poll", "OpenVPN", "wireguard-go")
+CORES = "cores taken meanwhile, of both sides"
+FIGURES = ("Gbit/s", "CPU seconds for each GB", "ping alone, p50 in ms", CORES, "ping beside the stream, p50 in ms")
+BUSY = 10.0
+"""Milliseconds that a side with busy polling stays awake: more than from one ping to the next."""
 
 Start = Callable[[str, str, Path], list[str]]
 """Returns what runs a side, given its name, the other's, and a directory with its keys."""
@@ -41,11 +45,12 @@ Start = Callable[[str, str, Path], list[str]]
 # --- the programs -------------------------------------------------------------------------------------------
 
 
-def aiotun(side: str, other: str, keys: Path) -> list[str]:
-    return [sys.executable, __file__, "--side", str(keys / "vpn.key"), f"{INNER[side]}/24", OUTER[other]]
+def aiotun(side: str, other: str, keys: Path, *, busy_poll: float = 0.0) -> list[str]:
+    where = str(keys / "vpn.key"), f"{INNER[side]}/24", OUTER[other]
+    return [sys.executable, __file__, "--side", *where, str(busy_poll)]
 
 
-def run_side(key: str, address: str, peer: str) -> None:
+def run_side(key: str, address: str, peer: str, busy_poll: str) -> None:
     """Be one side of the example, on uvloop if it is there."""
     sys.path[:0] = [str(HERE.parent / "examples")]
     import udp_vpn
@@ -55,7 +60,7 @@ def run_side(key: str, address: str, peer: str) -> None:
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     where = {"address": address, "port": PORT, "peer": peer, "peer_port": PORT, "netns": None}
-    asyncio.run(udp_vpn.main(argparse.Namespace(key=Path(key), **where)))
+    asyncio.run(udp_vpn.main(argparse.Namespace(key=Path(key), busy_poll=float(busy_poll), **where)))
 
 
 def openvpn(side: str, other: str, keys: Path) -> list[str]:
@@ -82,6 +87,7 @@ def wireguard(side: str, other: str, keys: Path) -> list[str]:
 
 PROGRAMS: Mapping[str, tuple[Start, str]] = {
     "aiotun": (aiotun, "ip"),
+    "aiotun, busy poll": (functools.partial(aiotun, busy_poll=BUSY), "ip"),
     "OpenVPN": (openvpn, "openvpn"),
     "wireguard-go": (wireguard, "wireguard-go"),
 }
@@ -178,10 +184,12 @@ def main(options: argparse.Namespace) -> None:
         for number in range(options.rounds):
             for name in list(runs)[:: 1 if number % 2 == 0 else -1]:
                 with vpn(names, runs[name], keys) as processes:
+                    began, before = time.monotonic(), cpu_seconds(processes)
                     alone = p50(pinging(names, options.pings, 0.005))
+                    cores = (cpu_seconds(processes) - before) / (time.monotonic() - began)
                     beside = pinging(names, options.seconds * 50, 0.02)
                     speed, cost = measure(names, options.seconds, processes)
-                    for what, figure in zip(FIGURES, (speed, cost, alone, p50(beside)), strict=True):
+                    for what, figure in zip(FIGURES, (speed, cost, alone, cores, p50(beside)), strict=True):
                         found[what][name].append(figure)
     print((__doc__ or "").strip().splitlines()[0])
     print(
@@ -189,9 +197,10 @@ def main(options: argparse.Namespace) -> None:
     )
     print(f"{options.rounds} rounds of {options.seconds} s each, in turn; load {os.getloadavg()[0]:.1f}\n")
     for what, figures in found.items():
-        print(f"{what:34}{'median':>10}{'times OpenVPN':>24}")
+        print(f"{what:38}{'median':>10}{'times OpenVPN':>24}")
+        reference = figures.get("OpenVPN") if what != CORES else None  # its few ticks are nothing to divide by
         for name, each in figures.items():
-            print(f"  {name:32}{statistics.median(each):10.3g}{ratios(each, figures.get('OpenVPN')):>24}")
+            print(f"  {name:36}{statistics.median(each):10.3g}{ratios(each, reference):>24}")
 
 
 def arguments() -> argparse.Namespace:

@@ -22,8 +22,8 @@ __all__ = ["BusyPoll", "check_busy_poll"]
 BULK = 4096
 """Bytes: a wake-up that brings more is a stream's."""
 
-REST = 0.002
-"""Seconds that a loop may sleep after a sign of a stream: more than there are between two."""
+REST = 0.01
+"""Seconds that a loop may sleep after a sign of a stream: more than are between two, even where CPUs are scarce."""
 
 
 def check_busy_poll(name: str, seconds: float) -> float:

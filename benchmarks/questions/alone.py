@@ -32,7 +32,7 @@ QUESTIONS = (
         "How much goes through an encrypted tunnel, and what does OpenVPN do?",
         "One iperf3 stream, and pings, with every packet sealed by ChaCha20-Poly1305: examples/udp_vpn.py and OpenVPN.",
         quick="--rounds 1 --seconds 1 --pings 20",
-        seconds=120,
+        seconds=160,
         needs="openvpn",
     ),
     question(
