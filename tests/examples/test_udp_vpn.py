@@ -265,7 +265,10 @@ def test_a_file_without_a_key_ends_the_program(tmp_path: Path, text: str, told: 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("inner, outer", [("10.8.0.2", "127.0.0.1"), ("fd00:8::2", "::1")])
-def test_two_namespaces_ping_each_other_through_the_vpn(tmp_path: Path, inner: str, outer: str) -> None:
+@pytest.mark.parametrize("options", [(), ("--busy-poll=5",)])
+def test_two_namespaces_ping_each_other_through_the_vpn(
+    tmp_path: Path, inner: str, outer: str, options: tuple[str, ...]
+) -> None:
     """
     Kernel pings between two namespaces go through two processes, and all come back.
 
@@ -274,7 +277,7 @@ def test_two_namespaces_ping_each_other_through_the_vpn(tmp_path: Path, inner: s
     key = tmp_path / "vpn.key"
     key.write_text(SECRET.hex())
     with namespaces("red", "blue"):
-        with vpn(key, "red", 1, 2, outer) as red, vpn(key, "blue", 2, 1, outer) as blue:
+        with vpn(key, "red", 1, 2, outer, *options) as red, vpn(key, "blue", 2, 1, outer, *options) as blue:
             for number, name in enumerate(("red", "blue"), 1):
                 run("ip", "-n", name, "address", "add", f"fd00:8::{number}/64", "dev", "vpn0", "nodad")
             received = ping("red", inner, 300)
@@ -294,7 +297,7 @@ def test_a_peer_at_another_port_is_found_again(tmp_path: Path) -> None:
             assert ping("blue", "10.8.0.1", 20) == 20
 
 
-def vpn(key: Path, netns: str, local: int, remote: int, outer: str, *, port: int = 0) -> Program:
+def vpn(key: Path, netns: str, local: int, remote: int, outer: str, *options: str, port: int = 0) -> Program:
     """Return one side of the VPN, with its tun in a namespace."""
     where = str(key), f"10.8.0.{local}/24", str(port or 5000 + local), outer, str(5000 + remote)
-    return Program("udp_vpn.py", *where, f"--netns={netns}")
+    return Program("udp_vpn.py", *where, f"--netns={netns}", *options)
