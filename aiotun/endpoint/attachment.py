@@ -106,8 +106,8 @@ class Attachment:
 
         What comes in that time is met without a wake-up: a lone packet is carried in less than half of the time. It
         takes a core as long as packets come more often than that, and leaves threads less of Python's lock. While
-        packets stream in the loop sleeps as ever. Other tasks have their turns, and several endpoints together keep a
-        loop awake for no more than one does. Works on asyncio and uvloop, and ends when the endpoint is closed.
+        packets stream in, more than 4 KB at a time, the loop sleeps as ever. Other tasks have their turns, and several
+        endpoints together cost no more than one. Works on asyncio and uvloop, and ends when the endpoint is closed.
 
         Of a peer of a UdpServer it is the server's, and so that of all peers. It stays 0, whatever it is set to, where
         no descriptor of the system is waited for, as on endpoints in process; and it is 0 once closed.
