@@ -14,8 +14,9 @@ static int exec(PyObject *module)
         superpacket_exec(state) < 0)
         return -1;
     PyMethodDef *parts[] = {
-        checksum_functions, batch_functions,    calls_functions,    vnet_functions,
-        fitness_functions,  segment_functions,  complete_functions, coalesce_functions,
+        checksum_functions,  batch_functions,      calls_functions,   fitness_functions,
+        read_vnet_functions, write_vnet_functions, segment_functions, complete_functions,
+        coalesce_functions,
 #ifdef __linux__
         recv_datagrams_functions, send_datagrams_functions, packets_functions,
 #endif
@@ -47,6 +48,8 @@ static int clear(PyObject *module)
     Py_CLEAR(state->super_type);
     for (int i = 0; i < SUPER_FIELDS; i++)
         Py_CLEAR(state->super_names[i]);
+    for (int i = 0; i < SUPERS; i++)
+        Py_CLEAR(state->supers[i]);
     spares_clear(&state->read);
     spares_clear(&state->cut);
     return 0;

@@ -23,6 +23,9 @@
 #endif
 
 #define SUPER_FIELDS 10
+#define SUPERS 16            /* that are kept: 1 MiB, if all are of the largest */
+#define SUPER_ROOM 65600     /* bytes of one: the largest packet, and a frame's header */
+#define LARGE_PACKET 32768   /* bytes from which on one is kept */
 #define PLAIN_FIELDS 7       /* of these, what all have: the others are for tunnels */
 #define GSO_UDP_TUNNEL 0x60  /* over IPv4, over IPv6 */
 #define TCP_CHECKSUM 16 /* where in its header TCP has its checksum */
@@ -72,13 +75,15 @@ typedef struct {
     unsigned char *arena;                /* where read_batch() reads to; NULL while a call uses it */
     unsigned char *slots;                /* the same of recv_datagrams() and recv_packets() */
     Spares read, cut;                    /* packets that were read, and segments: by then both may be in use */
+    PyObject *supers[SUPERS];            /* SuperPackets to be taken again */
+    int large;                           /* whether read_vnet() read a large one last */
     _Atomic(PyObject *) super_type;      /* aiotun.packet.SuperPacket; NULL until it is asked for */
     PyObject *super_names[SUPER_FIELDS]; /* its fields' names, in the order of Super */
 } State;
 
 /* Each part's functions. */
-extern PyMethodDef checksum_functions[], batch_functions[], calls_functions[], vnet_functions[], fitness_functions[];
-extern PyMethodDef segment_functions[], complete_functions[], coalesce_functions[];
+extern PyMethodDef checksum_functions[], batch_functions[], calls_functions[], fitness_functions[];
+extern PyMethodDef read_vnet_functions[], write_vnet_functions[], segment_functions[], complete_functions[], coalesce_functions[];
 #ifdef __linux__
 extern PyMethodDef recv_datagrams_functions[], send_datagrams_functions[], packets_functions[];
 #endif
@@ -123,6 +128,12 @@ int superpacket_read(State *state, PyObject *packet, Super *fields);
 /* Return a SuperPacket of a copy of *size* bytes; NULL with an exception. */
 PyObject *superpacket_make(State *state, const unsigned char *octets, Py_ssize_t size, const Super *fields);
 
+#ifndef Py_GIL_DISABLED
+/* Return one with room for SUPER_ROOM bytes, to be written to; when its size is known, it shrinks to that. */
+PyObject *superpacket_room(State *state);
+void superpacket_shrink(PyObject *room, Py_ssize_t size);
+#endif
+
 /* The same in steps: one whose bytes are to be written before anybody sees it, and its fields; -1 with an exception. */
 PyObject *superpacket_alloc(State *state, Py_ssize_t size);
 int superpacket_set(State *state, PyObject *packet, const Super *fields);
@@ -142,10 +153,12 @@ PyObject *superpacket_complete(PyObject *packet, const Super *fields);
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
 #define call_read(fd, to, size) ((ssize_t)syscall(SYS_read, (fd), (to), (size)))
 #define call_write(fd, from, size) ((ssize_t)syscall(SYS_write, (fd), (from), (size)))
+#define call_readv(fd, parts, count) ((ssize_t)syscall(SYS_readv, (fd), (parts), (count)))
 #define call_writev(fd, parts, count) ((ssize_t)syscall(SYS_writev, (fd), (parts), (count)))
 #else
 #define call_read read
 #define call_write write
+#define call_readv readv
 #define call_writev writev
 #endif
 

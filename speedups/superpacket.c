@@ -99,23 +99,86 @@ int superpacket_read(State *state, PyObject *packet, Super *fields)
     return 0;
 }
 
+/* --- SuperPackets to be taken again -------------------------------------------------------------------------- */
+
+/* What is behind the bytes: the end of a C string, and the pointer to the fields, whose place the size says. */
+static void write_end(PyObject *packet, Py_ssize_t size)
+{
+    char *end = PyBytes_AS_STRING(packet) + size;
+
+    memset(end, 0, _PyObject_VAR_SIZE(Py_TYPE(packet), size) - (size_t)(end - (char *)packet));
+    forget_hash(packet); /* as bytes.__new__() does for a class that is derived from it */
+}
+
+/* Return a new one. tp_alloc() would write zeros to all of it, an eighth of what coalesce() takes. */
+static PyObject *new_packet(PyTypeObject *type, Py_ssize_t size, Py_ssize_t room)
+{
+    PyObject *packet = (PyObject *)PyObject_GC_NewVar(PyBytesObject, type, room);
+
+    if (packet != NULL) {
+        Py_SET_SIZE((PyVarObject *)packet, size);
+        write_end(packet, size);
+        PyObject_GC_Track(packet);
+    }
+    return packet;
+}
+
+#ifndef Py_GIL_DISABLED
+/*
+ * Return one that nobody has any more, as spares_take() does with bytes; the first, which is in the cache. To have the
+ * memory given back and got anew by each batch, a page fault for every 4 KiB, took a twelfth of a tunnel's CPU time.
+ */
+static PyObject *take_again(State *state, PyTypeObject *type, Py_ssize_t size)
+{
+    for (int i = 0; i < SUPERS; i++) {
+        PyObject *packet = state->supers[i], *fields, **place;
+        if (packet == NULL) {
+            state->supers[i] = new_packet(type, size, SUPER_ROOM);
+            return Py_XNewRef(state->supers[i]);
+        }
+        if (Py_REFCNT(packet) > 1)
+            continue;
+        place = _PyObject_GetDictPtr(packet);
+        fields = *place;
+        *place = NULL;
+        Py_SET_SIZE((PyVarObject *)packet, size);
+        write_end(packet, size);
+        Py_INCREF(packet);
+        Py_XDECREF(fields);
+        return packet;
+    }
+    return NULL;
+}
+#endif
+
+#ifndef Py_GIL_DISABLED
+PyObject *superpacket_room(State *state)
+{
+    PyTypeObject *type = superpacket_type(state);
+    PyObject *room = type == NULL ? NULL : take_again(state, type, SUPER_ROOM);
+
+    return room != NULL || type == NULL || PyErr_Occurred() ? room : new_packet(type, SUPER_ROOM, SUPER_ROOM);
+}
+
+void superpacket_shrink(PyObject *room, Py_ssize_t size)
+{
+    Py_SET_SIZE((PyVarObject *)room, size);
+    write_end(room, size);
+}
+#endif
+
 PyObject *superpacket_alloc(State *state, Py_ssize_t size)
 {
     PyTypeObject *type = superpacket_type(state);
     PyObject *packet;
-    char *end;
 
     if (type == NULL)
         return NULL;
-    packet = (PyObject *)PyObject_GC_NewVar(PyBytesObject, type, size);
-    if (packet == NULL)
-        return NULL;
-    /* tp_alloc() writes zeros to all of it, an eighth of what coalesce() takes; what is behind the bytes needs them. */
-    end = PyBytes_AS_STRING(packet) + size;
-    memset(end, 0, _PyObject_VAR_SIZE(type, size) - (size_t)(end - (char *)packet));
-    forget_hash(packet); /* as bytes.__new__() does for a class that is derived from it */
-    PyObject_GC_Track(packet);
-    return packet;
+#ifndef Py_GIL_DISABLED /* without the GIL somebody else's reference does not show in the count */
+    if (size >= LARGE_PACKET && size <= SUPER_ROOM && ((packet = take_again(state, type, size)) != NULL || PyErr_Occurred()))
+        return packet;
+#endif
+    return new_packet(type, size, size);
 }
 
 int superpacket_set(State *state, PyObject *packet, const Super *fields)

@@ -7,12 +7,13 @@ import random
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from twins import both, only_c
 
 from aiotun.linux.calls import ReadBatch, read_batch
-from aiotun.offload import segment
+from aiotun.offload import coalesce, segment
 from aiotun.packet import TCP, GSOType, IPv4, SuperPacket
 
 SIZE = 65536
@@ -102,6 +103,60 @@ def test_what_is_large_is_given_back(carry: Carry) -> None:
     """Bytes of more than 2048 are not kept: half a MiB is what all spares may take."""
     packet, other = carry(read_batch, bytes(3000))[0], bytes(3000)
     assert sys.getrefcount(packet) == sys.getrefcount(other)
+
+
+# --- large super-packets --------------------------------------------------------------------------
+
+
+def merged(source: random.Random, size: int = 60000) -> SuperPacket:
+    """One that coalesce() makes."""
+    [packet] = coalesce(segment(super_packet(source.randbytes(size), 1400)))
+    assert isinstance(packet, SuperPacket)
+    return packet
+
+
+def test_super_packets_that_were_kept_stay_as_they_were() -> None:
+    """Of hundreds of large super-packets some are kept: neither their bytes nor their fields ever change."""
+    source = random.Random(9)
+    kept: list[tuple[SuperPacket, bytearray, dict[str, object]]] = []
+    for _ in range(300):
+        packet = merged(source, source.randrange(20000, 64000))
+        if source.random() < 0.2:
+            kept.append((packet, bytearray(packet), dict(vars(packet))))
+        del kept[: source.randrange(2)]
+    assert all(bytes(packet) == bytes(copy) and vars(packet) == fields for packet, copy, fields in kept)
+
+
+def test_a_super_packet_has_its_own_hash_and_nobody_elses_attributes() -> None:
+    """What was asked of one, or written on it, is not found on the next in its memory."""
+    source = random.Random(10)
+    packet: Any = merged(source)
+    hash(packet)
+    packet.mark = "somebody's"
+    del packet
+    other = merged(source)
+    assert (hash(other), hasattr(other, "mark")) == (hash(bytes(other)), False)
+
+
+@only_c
+@pytest.mark.skipif(not HAS_GIL, reason="without the GIL nobody can tell whose the bytes are")
+def test_a_large_super_packet_that_nobody_has_is_taken_again() -> None:
+    """To have 64 KiB from the system anew for each is a page fault for every 4."""
+    packet = merged(random.Random(11))
+    place = id(packet)
+    del packet
+    assert id(merged(random.Random(12))) == place
+
+
+@only_c
+@pytest.mark.skipif(not HAS_GIL, reason="without the GIL nobody can tell whose the bytes are")
+def test_sixteen_large_super_packets_are_kept() -> None:
+    """A hundred at a time are a hundred, of which 16, a MiB, stay for others."""
+    packets = [merged(random.Random(13)) for _ in range(100)]
+    assert len({id(packet) for packet in packets}) == 100
+    counts = [sys.getrefcount(packet) for packet in packets]
+    assert sorted(set(counts)) == [min(counts), min(counts) + 1]
+    assert counts.count(max(counts)) == 16
 
 
 def super_packet(payload: bytes, gso_size: int) -> SuperPacket:

@@ -119,6 +119,41 @@ def test_a_batch_of_the_largest_is_short(form: ReadVnet, ends: tuple[int, int]) 
 
 
 @both(read_vnet)
+@pytest.mark.parametrize("header", [10, 24, 40])
+def test_behind_large_super_packets(form: ReadVnet, ends: tuple[int, int], header: int) -> None:
+    """What is read after a large super-packet is what it would be after a small one, of any kind and size."""
+    large = [SuperPacket(bytes(40) + bytes([number]) * 60000, 1, 1400, 40, 20, 16, True) for number in range(3)]
+    lacking = SuperPacket(UDP, needs_csum=True, csum_start=20, csum_offset=6)
+    batches: list[list[bytes]] = [
+        [large[0]],
+        [large[1], UDP, TCP, lacking],
+        [lacking, large[2], b""],
+        [TCP, UDP],
+        [UDP, large[0], TCP],
+    ]
+    for batch in batches:
+        for packet in batch:
+            front = pack_vnet(packet, header) if isinstance(packet, SuperPacket) else bytes(header)
+            os.write(ends[0], front + packet)
+        packets, ended, lost = form(ends[1], 64, SIZE, header)
+        assert list(map(described, packets)) == [described(as_read(packet)) for packet in batch]
+        assert (ended, lost) == (errno.EAGAIN, 0)
+
+
+@both(read_vnet)
+def test_less_than_a_header_behind_a_large_one(form: ReadVnet, ends: tuple[int, int]) -> None:
+    """There too, what is shorter than its header is left out."""
+    large = SuperPacket(bytes(60000), 1, 1400, 40, 20, 16, True)
+    for packet in (pack_vnet(large, 10) + large, bytes(9), bytes(10) + b"behind"):
+        form(ends[1], 64, SIZE, 10)
+        os.write(ends[0], packet)
+    assert form(ends[1], 64, SIZE, 10) == ([b"behind"], errno.EAGAIN, 0)
+    for packet in (pack_vnet(large, 10) + large, bytes(9), bytes(10) + b"behind"):
+        os.write(ends[0], packet)
+    assert form(ends[1], 64, SIZE, 10) == ([large, b"behind"], errno.EPROTO, 0)
+
+
+@both(read_vnet)
 def test_less_than_a_header(form: ReadVnet, ends: tuple[int, int]) -> None:
     """What is shorter than its header is left out, and EPROTO says so; those around it come."""
     for packet in (bytes(10) + b"before", bytes(9), bytes(10) + b"behind"):
@@ -268,7 +303,10 @@ supers = st.builds(
 )
 
 
-@given(st.lists(plain | supers, max_size=80))
+large = st.binary(min_size=60, max_size=100).map(lambda packet: SuperPacket(packet * 600, gso_type=1, gso_size=1400))
+
+
+@given(st.lists(plain | supers | large, max_size=80))
 def test_what_is_written_is_read(batch: list[bytes]) -> None:
     """Random packets and super-packets come out of every form of reading as every form of writing put them in."""
     for write in (form.values[0] for form in forms(write_vnet)):
@@ -279,7 +317,7 @@ def test_what_is_written_is_read(batch: list[bytes]) -> None:
                 far.setblocking(False)
                 done = 0
                 came: list[bytes] = []
-                while done < len(batch):
+                while len(came) < len(batch):
                     done += write(near.fileno(), batch[done:], 24)[0]
                     came += read(far.fileno(), 100, SIZE, 24)[0]
             assert list(map(described, came)) == [described(as_read(packet)) for packet in batch]
