@@ -35,6 +35,8 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->iterator_type);
     Py_VISIT(state->step_type);
     Py_VISIT(state->super_type);
+    for (int i = 0; i < SUPERS; i++)
+        Py_VISIT(state->supers[i]);
     return 0;
 }
 

@@ -36,7 +36,7 @@ static size_t datagrams_in(struct mmsghdr *header, size_t *segment)
 /* What lies in the slots, before it is merged. */
 typedef struct {
     Slice *slices;
-    size_t total;
+    size_t total, bytes;
     int messages;
     bool trains; /* whether there are some */
 } Harvest;
@@ -65,7 +65,7 @@ static void gather(Harvest *harvest, const unsigned char *slots, Arrivals *arriv
             tally->lost += (Py_ssize_t)datagrams;
         else {
             harvest->trains |= datagrams > 1;
-            tally->bytes += (Py_ssize_t)left;
+            harvest->bytes += left;
             for (; left > 0; at += segment, left -= segment) {
                 segment = Py_MIN(segment, left);
                 slices[harvest->total++] = (Slice){.octets = at, .size = segment, .plain = true};
@@ -84,9 +84,10 @@ static void merge(State *state, PyObject *packets, Harvest *harvest, const Limit
         spares_begin(&state->read);
         merged = coalesce_slices(state, harvest->slices, harvest->total, limits);
         if (merged != NULL &&
-            PyList_SetSlice(packets, PyList_GET_SIZE(packets), PyList_GET_SIZE(packets), merged) == 0)
+            PyList_SetSlice(packets, PyList_GET_SIZE(packets), PyList_GET_SIZE(packets), merged) == 0) {
             tally->count += (Py_ssize_t)harvest->total;
-        else {
+            tally->bytes += (Py_ssize_t)harvest->bytes;
+        } else {
             tally->lost += (Py_ssize_t)harvest->total;
             PyErr_Clear(); /* it is in the count */
         }
@@ -163,6 +164,7 @@ typedef struct {
     unsigned char *arena; /* for segments */
     size_t used;
     int messages, count, holding;
+    Py_ssize_t room; /* for datagrams */
 } Load;
 
 /* Whether a datagram may go in the train of the last message. */
@@ -184,8 +186,9 @@ static bool load_datagram(Load *load, const unsigned char *octets, size_t size, 
     struct iovec *last = load->count > 0 ? &load->parts[load->count - 1] : NULL;
     bool goes_on = joined && (const unsigned char *)last->iov_base + last->iov_len == octets;
 
-    if ((!joined && load->messages == MESSAGES) || (!goes_on && load->count == PARTS))
+    if (load->room == 0 || (!joined && load->messages == MESSAGES) || (!goes_on && load->count == PARTS))
         return false;
+    load->room--;
     if (!joined) {
         load->trips[load->messages] = (Trip){.size = size};
         load->headers[load->messages++].msg_hdr = (struct msghdr){.msg_iov = &load->parts[load->count]};
@@ -285,16 +288,22 @@ static int depart(int fd, Load *load, int *error)
     return done;
 }
 
-/* Send packets of a batch from the position on, and move that behind what went; return the errno that ended it, or 0. */
-static int send_batch(State *state, Load *load, int fd, PyObject *batch, Position *at, size_t longest, bool ethernet,
-                      Tally *tally)
+/*
+ * Send up to *limit* datagrams of a batch from the position on, and move that behind what went; return the errno that
+ * ended it, or 0.
+ */
+static int send_batch(State *state, Load *load, int fd, PyObject *batch, Position *at, size_t longest, Py_ssize_t limit,
+                      bool ethernet, Tally *tally)
 {
     while (at->packet < PySequence_Fast_GET_SIZE(batch)) {
         Position loaded = *at;
         int room = 1, error, done;
 
+        if (tally->count >= limit)
+            return EAGAIN;
         load->messages = load->count = load->holding = 0;
         load->used = 0;
+        load->room = limit - tally->count;
         while (room > 0 && loaded.packet < PySequence_Fast_GET_SIZE(batch)) {
             PyObject *packet = Py_NewRef(PySequence_Fast_GET_ITEM(batch, loaded.packet));
             room = load_packet(state, load, packet, &loaded, longest, ethernet);
@@ -329,15 +338,15 @@ static int send_batch(State *state, Load *load, int fd, PyObject *batch, Positio
 static PyObject *send_packets(PyObject *module, PyObject *const *args, Py_ssize_t given)
 {
     State *state = PyModule_GetState(module);
-    Py_ssize_t numbers[2];
+    Py_ssize_t numbers[3];
     Position at = {0};
     Tally tally = {0};
     Load load;
     PyObject *batch;
     int fd, ethernet = 0, error;
 
-    if (check_count("send_packets", given, 5) < 0 || as_socket(args[0], &fd) < 0
-        || as_numbers(args + 2, 2, numbers) < 0 || match_flag(args[4], &ethernet) < 0)
+    if (check_count("send_packets", given, 6) < 0 || as_socket(args[0], &fd) < 0
+        || as_numbers(args + 2, 3, numbers) < 0 || match_flag(args[5], &ethernet) < 0)
         return NULL;
     if (numbers[0] < 0 || numbers[1] < 0) {
         PyErr_SetString(PyExc_ValueError, "a segment's number and size are 0 or more");
@@ -352,7 +361,7 @@ static PyObject *send_packets(PyObject *module, PyObject *const *args, Py_ssize_
         return PyErr_NoMemory();
     }
     at.segment = (size_t)numbers[0];
-    error = send_batch(state, &load, fd, batch, &at, (size_t)numbers[1], ethernet, &tally);
+    error = send_batch(state, &load, fd, batch, &at, (size_t)numbers[1], numbers[2], ethernet, &tally);
     give_arena_back(state, load.arena, ARENA);
     Py_DECREF(batch);
     return Py_BuildValue("nninn", at.packet, (Py_ssize_t)at.segment, error, tally.count, tally.bytes);
@@ -363,7 +372,7 @@ PyMethodDef packets_functions[] = {
      PyDoc_STR("recv_packets($module, sock, limit, gro, ethernet, /)\n--\n\n"
                "Receive what recv_datagrams() does, and return what coalesce() makes of it. Does not wait.")},
     {"send_packets", (PyCFunction)(void (*)(void))send_packets, METH_FASTCALL,
-     PyDoc_STR("send_packets($module, sock, batch, first, longest, ethernet, /)\n--\n\n"
+     PyDoc_STR("send_packets($module, sock, batch, first, longest, limit, ethernet, /)\n--\n\n"
                "Send packets, and what super-packets stand for, from the front of *batch*. Does not wait.")},
     {NULL},
 };

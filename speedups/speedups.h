@@ -76,6 +76,7 @@ typedef struct {
     unsigned char *slots;                /* the same of recv_datagrams() and recv_packets() */
     Spares read, cut;                    /* packets that were read, and segments: by then both may be in use */
     PyObject *supers[SUPERS];            /* SuperPackets to be taken again */
+    int next_super;                      /* the place of the one that is replaced next */
     int large;                           /* whether read_vnet() read a large one last */
     _Atomic(PyObject *) super_type;      /* aiotun.packet.SuperPacket; NULL until it is asked for */
     PyObject *super_names[SUPER_FIELDS]; /* its fields' names, in the order of Super */

@@ -19,9 +19,9 @@ from ..endpoint import Event, EventKind, FdReadiness, InterfaceCounters, SteadyP
 from ..endpoint.forking import abandon_in_child, close_copy
 from ..errors import DeviceError, DeviceGone
 from .channel import Channel
+from .flushing import FlushingReadiness
 from .stream_framing import Framing
 from .stream_polling import StreamPoll
-from .stream_writable import StreamWritable
 
 __all__ = ["READ_SIZE", "WRITE_SIZE", "StreamChannel", "StreamPort"]
 
@@ -45,7 +45,7 @@ class StreamPort(SteadyPort):
         self.name = name
         self.mtu = mtu
         self.readable: FdReadiness = FdReadiness(f"receiving from {name}", sock.fileno())
-        self.writable: StreamWritable = StreamWritable(f"sending to {name}", sock.fileno(), self._flush_later)
+        self.writable: FlushingReadiness = FlushingReadiness(f"sending to {name}", sock.fileno(), self._flush_later)
         self._tell: Callable[[Event], None] | None = None
         self._poll: StreamPoll | None = None
         self._gone: DeviceGone | None = None

@@ -13,13 +13,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from ..endpoint import Capabilities, Event, FdReadiness, InterfaceCounters, SteadyPort
+from ..endpoint import Capabilities, Carries, Event, FdReadiness, InterfaceCounters, SteadyPort
 from ..endpoint.moderation import PAUSE_FOR_TRAINS, ModeratedReadiness, full_packets
 from .channel import Channel
 from .udp_address import Address, address_of
 from .udp_notices import HEADERS, Notices
 from .udp_offload import OffloadSwitches, UdpOffload
-from .udp_options import Carries
 from .udp_socket import UdpSocket
 
 __all__ = ["UdpChannel", "UdpPort"]
@@ -40,7 +39,7 @@ class UdpPort(SteadyPort):
         self.mtu = udp.mtu
         receiving = ModeratedReadiness(f"receiving from {self.name}", udp.fileno(), pause=PAUSE_FOR_TRAINS)
         self.readable: ModeratedReadiness = receiving
-        self.writable = FdReadiness(f"sending to {self.name}", udp.fileno(), writing=True)
+        self.writable: FdReadiness = FdReadiness(f"sending to {self.name}", udp.fileno(), writing=True)
         self._notices = Notices(udp.dropped)
         self._ahead: deque[bytes] = deque()  # the rest of a train, beyond what was asked for
         udp.on_notice = self._notices.take
@@ -177,7 +176,6 @@ class UdpChannel(OffloadSwitches, Channel):
 
     @property
     def carries(self) -> Carries | None:
-        """What the packets are, as it was opened for: see open_udp()."""
         if not self._port.superpackets:
             return None
         return "ethernet" if self._port.ethernet else "ip"

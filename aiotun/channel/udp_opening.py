@@ -9,12 +9,12 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, Unpack, get_args
 
-from ..endpoint import Opening
+from ..endpoint import Carries, Opening
 from ..errors import DeviceBusy, DeviceError, device_error
 from .udp import UdpChannel, UdpPort
 from .udp_address import Address, address_of, address_text
 from .udp_demux import Demux
-from .udp_options import Carries, UdpOptions, configure, tell_local
+from .udp_options import UdpOptions, configure, tell_local
 from .udp_server import UdpServer
 from .udp_socket import UdpSocket
 

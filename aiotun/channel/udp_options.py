@@ -10,13 +10,10 @@ from typing import Literal, TypedDict
 
 from ..errors import DeviceError, device_error
 
-__all__ = ["BUFFER", "Carries", "UdpOptions", "configure", "tell_local"]
+__all__ = ["BUFFER", "UdpOptions", "configure", "tell_local"]
 
 BUFFER = 4 << 20
 """Bytes asked for each way of a socket: about 1700 datagrams of 1420 bytes, as the kernel counts them."""
-
-Carries = Literal["ip", "ethernet"]
-"""What the packets of a channel are: a tun's or a tap's."""
 
 PathMtuDiscovery = Literal["dont", "want", "do", "probe", "interface", "omit"]
 

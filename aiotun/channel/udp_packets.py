@@ -7,6 +7,7 @@ one side is one on the other. In C no packet in between is an object of Python; 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import sys
@@ -14,12 +15,13 @@ from collections.abc import Sequence
 
 from .. import speedups
 from ..batch import nbytes
-from ..endpoint import BATCH
+from ..endpoint import BATCH, InterfaceCounters
 from ..endpoint.moderation import full_packets
-from ..errors import PacketError
+from ..errors import DeviceError, PacketError
 from ..offload import Segmenter, coalesce, segment
 from ..packet import GSO_UDP_TUNNEL, SuperPacket
 from ..speedups import twin
+from .flushing import FlushingReadiness
 from .udp import UdpPort
 from .udp_datagrams import RECEIVE_SIZE, recv_datagrams, send_datagrams
 from .udp_reports import REPORTS
@@ -28,7 +30,10 @@ from .udp_socket import HARMLESS, LATER, UdpSocket
 __all__ = ["UdpPacketPort", "recv_packets", "send_packets"]
 
 PIECES = 512
-"""Datagrams that one call of the system is made for."""
+"""Datagrams that one call of the system is made for, and that go before the loop has a turn where none go in trains."""
+
+AT_A_TIME = 1024
+"""Datagrams that go as trains before the loop has a turn: half a millisecond, though each may have a single byte."""
 
 AT_ONCE = 256
 """Datagrams that are received at a time: four trains, or five, where a batch of packets would be one."""
@@ -60,7 +65,7 @@ def recv_packets(
 
 @twin
 def send_packets(
-    sock: socket.socket, batch: Sequence[bytes], first: int, longest: int, ethernet: bool, /
+    sock: socket.socket, batch: Sequence[bytes], first: int, longest: int, limit: int, ethernet: bool, /
 ) -> tuple[int, int, int, int, int]:
     """
     Send packets, and what super-packets stand for, from the front of *batch*. Does not wait.
@@ -70,12 +75,13 @@ def send_packets(
         batch: Packets, the first of which goes from its segment *first* on.
         first: See there; 0 for a plain packet.
         longest: Datagrams of up to so many bytes may go in trains; 0 where the kernel takes none.
+        limit: Datagrams to send, at most: a super-packet may stand for 65,000.
         ethernet: Whether the packets are frames.
 
     Returns:
         How many packets went whole, and how many segments of the next one; the errno that ended it, 0 if all went,
-        EINVAL also for one that cannot be cut, or is in a tunnel: that is for the caller; how many datagrams went, and
-        their bytes.
+        EAGAIN also at the limit, EINVAL also for one that cannot be cut, or is in a tunnel: that is for the caller; how
+        many datagrams went, and their bytes.
 
     Raises:
         ValueError: If *first* or *longest* is negative.
@@ -84,17 +90,21 @@ def send_packets(
         raise ValueError("a segment's number and size are 0 or more")
     packet, count, size = 0, 0, 0
     while packet < len(batch):
+        room = min(limit - count, PIECES)
+        if room <= 0:
+            return packet, first, errno.EAGAIN, count, size
         pieces: list[bytes] = []
         ends: list[tuple[int, int]] = []
         place, number, unfit = packet, first, False
-        while place < len(batch) and len(pieces) < PIECES and not unfit:
-            found = _segments(batch[place], ethernet, number)
+        while place < len(batch) and len(pieces) < room and not unfit:
+            most = room - len(pieces)
+            found = _segments(batch[place], ethernet, number, most)
             unfit = found is None
             if found:
                 pieces += found
                 ends += [(place, number + one) for one in range(1, len(found) + 1)]
                 number += len(found)
-            if found is not None and len(found) < PIECES:
+            if found is not None and (len(found) < most or not _segments(batch[place], ethernet, number, 1)):
                 place, number = place + 1, 0
                 if found:
                     ends[-1] = place, number
@@ -110,18 +120,22 @@ def send_packets(
     return packet, first, 0, count, size
 
 
-def _segments(packet: bytes, ethernet: bool, first: int) -> list[bytes] | None:
-    """Return the next finished packets of one, up to PIECES; None if they are for the caller."""
+def _segments(packet: bytes, ethernet: bool, first: int, limit: int) -> list[bytes] | None:
+    """Return the next finished packets of one; None if they are for the caller."""
     if isinstance(packet, SuperPacket) and packet.gso_type & GSO_UDP_TUNNEL:
         return None
     try:
-        return segment(packet, ethernet, first, PIECES)
+        return segment(packet, ethernet, first, limit)
     except PacketError:
         return None
 
 
 class UdpPacketPort(UdpPort):
-    """A connected UDP socket that carries IP packets, or frames. Owns the socket."""
+    """
+    A connected UDP socket that carries IP packets, or frames. Owns the socket.
+
+    A super-packet is sent when its first segments are; what there was no room for follows by itself when there is.
+    """
 
     superpackets = True
     burst = BATCH  # each of up to 64 KiB
@@ -129,9 +143,9 @@ class UdpPacketPort(UdpPort):
     def __init__(self, udp: UdpSocket, *, ethernet: bool) -> None:
         super().__init__(udp)
         self.ethernet = ethernet
+        self.writable: FlushingReadiness = FlushingReadiness(f"sending to {self.name}", udp.fileno(), self._flush_later)
         self._segmenter = Segmenter(ethernet=ethernet)  # what was received beyond what was asked for
-        self._begun: bytes | None = None  # a super-packet that was not sent to its end
-        self._first = 0  # how many segments of it were
+        self._rest: tuple[bytes, int] | None = None  # a super-packet, and how many segments of it were sent
 
     def read_whole(self, limit: int) -> list[bytes]:
         if self.ahead or not speedups.active:  # in Python to merge takes longer than it saves
@@ -158,20 +172,41 @@ class UdpPacketPort(UdpPort):
         return [*self._segmenter.take(sys.maxsize), *super().read_left()]
 
     def write_many(self, batch: Sequence[bytes]) -> int:
-        done, first = 0, self._first if batch and batch[0] is self._begun else 0
-        while done < len(batch):
-            sent, first, ended = self._send(batch[done:] if done else batch, first)
-            done += sent
-            if not ended or ended in LATER:
-                break
-            # Whatever this packet met with: its segments meet it one by one.
-            sent, whole = self._send_singly(batch[done], first)
-            if not whole:
-                first += sent
-                break
-            done, first = done + 1, 0
-        self._begun, self._first = (batch[done], first) if done < len(batch) else (None, 0)
+        done = 0
+        try:
+            room = self._flush()
+            while room and done < len(batch):
+                sent, first, ended = self._send(batch[done:] if done else batch, 0)
+                done += sent
+                if not ended:
+                    break
+                if ended not in LATER:
+                    first = self._send_singly(batch[done], first, ended)
+                room = first < 0
+                done += first != 0
+                if first > 0:
+                    self._follow(batch[done - 1], first)
+        except DeviceError as error:
+            error.sent = done
+            raise
         return done
+
+    def counters(self) -> InterfaceCounters:
+        """
+        Return what went through the socket, in datagrams, of which a super-packet is many.
+
+        Not sent are those in ``dropped``, where a super-packet that cannot be cut is one, and one that was not sent to
+        its end when the channel was closed is one, under ``unsent``.
+        """
+        return super().counters()
+
+    def close_now(self) -> None:
+        self._give_up()
+        super().close_now()
+
+    def detach(self) -> int:
+        self._give_up()
+        return super().detach()
 
     @property
     def ahead(self) -> int:
@@ -202,17 +237,64 @@ class UdpPacketPort(UdpPort):
     def _send(self, batch: Sequence[bytes], first: int) -> tuple[int, int, int]:
         """Send what send_packets() can; return how many packets went, how many segments more, and what ended it."""
         udp = self._udp
-        packets, first, ended, count, size = send_packets(udp.socket, batch, first, udp.offload.segment, self.ethernet)
+        longest = udp.offload.segment
+        packets, first, ended, count, size = send_packets(
+            udp.socket, batch, first, longest, AT_A_TIME if longest else PIECES, self.ethernet
+        )
         udp.sent += count
         udp.sent_bytes += size
         return packets, first, ended
 
-    def _send_singly(self, packet: bytes, first: int) -> tuple[int, bool]:
-        """Send a packet from its segment *first* on; return how many are done with, and whether that is all."""
+    def _send_singly(self, packet: bytes, first: int, ended: int) -> int:
+        """
+        Send the segments of a packet from *first* on, which something happened to, each on its own.
+
+        Returns the number of the one there was no room for; -1 if there are no more.
+        """
+        if ended in REPORTS:
+            self._udp.hear(ended)
         try:
-            pieces = segment(packet, self.ethernet, first)
+            pieces = segment(packet, self.ethernet, first, PIECES)
         except PacketError as error:
             self._udp.dropped[error.reason] += 1
-            return 0, True
+            return -1
         done = super().write_many(pieces)
-        return done, done == len(pieces)
+        return -1 if done == len(pieces) < PIECES else first + done
+
+    def _follow(self, packet: bytes, first: int) -> None:
+        """Have a packet sent from its segment *first* on when there is room."""
+        self._rest = packet, first
+        self.writable.flush_later()
+
+    def _flush(self) -> bool:
+        """Send the rest of what was begun; return whether that is all, if not it follows when there is room."""
+        while self._rest is not None:
+            (packet, first), self._rest = self._rest, None
+            try:
+                _, first, ended = self._send((packet,), first)
+                if ended and ended not in LATER:
+                    first = self._send_singly(packet, first, ended)
+            except DeviceError as error:
+                self._udp.dropped[error.reason] += 1
+                raise
+            if ended and first >= 0:
+                self._follow(packet, first)
+                return False
+        return True
+
+    def _flush_later(self) -> bool:
+        """Go on sending, called by the loop; what is wrong with the socket is told to who sends next."""
+        with contextlib.suppress(DeviceError):
+            return self._flush()
+        return True
+
+    def _give_up(self) -> None:
+        """Send what there is room for of what was begun, and drop the rest."""
+        if not self._flush_later():
+            self._udp.dropped["unsent"] += 1
+            self._rest = None
+
+    def _watch_anew(self) -> None:
+        super()._watch_anew()
+        if self._rest is not None:
+            self.writable.flush_later()

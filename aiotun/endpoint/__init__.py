@@ -8,7 +8,7 @@ from .iteration import BatchIterator, PacketIterator
 from .kinds import Tap, Tun, set_adopt
 from .offload import OFFLOAD, allowed_offload, check_offload
 from .opening import Opening
-from .port import Capabilities, ClosedPort, InterfaceCounters, Port, SteadyPort
+from .port import Capabilities, Carries, ClosedPort, InterfaceCounters, Port, SteadyPort
 from .queues import Queues
 from .readiness import FdReadiness, Readiness
 from .reports import Report
@@ -22,6 +22,7 @@ __all__ = [
     "AddressState",
     "BatchIterator",
     "Capabilities",
+    "Carries",
     "ClosedPort",
     "Device",
     "Endpoint",

@@ -13,7 +13,7 @@ from ..errors import DeviceClosed, DeviceDown, DeviceError, DeviceGone
 from .busy import check_busy_poll
 from .events import Event, EventKind, EventStream
 from .loops import running_elsewhere, running_loop
-from .port import Capabilities, ClosedPort, Port
+from .port import Capabilities, Carries, ClosedPort, Port
 
 __all__ = ["BATCH", "Attachment"]
 
@@ -83,6 +83,11 @@ class Attachment:
     def capabilities(self) -> Capabilities:
         """What was asked of the device when it was opened, and what it granted."""
         return self._port.capabilities
+
+    @property
+    def carries(self) -> Carries | None:
+        """What its packets are: ``"ip"``, a tun's, ``"ethernet"``, a tap's frames, or None, which is any bytes."""
+        return None
 
     @property
     def superpackets(self) -> bool:

@@ -10,7 +10,7 @@ from ..errors import DeviceError, PacketError, PacketTooBig, UnsupportedFamily
 from .device import Device
 from .endpoint import Endpoint, WhenDown
 from .fitness import all_fit, check_sound, check_types, is_unfinished, refuse_superpacket
-from .port import Port
+from .port import Carries, Port
 
 if TYPE_CHECKING:
     from ..packet import SuperPacket
@@ -47,6 +47,10 @@ class _Interface(Endpoint):
     """Bytes of link header in front of the layer-3 packet."""
     shortest: ClassVar[int]
     """A packet of this many bytes or more cannot be shorter than its header."""
+
+    @property
+    def carries(self) -> Carries:
+        return "ethernet" if self.kind == "tap" else "ip"
 
     @property
     def device(self) -> Device:

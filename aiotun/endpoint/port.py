@@ -11,7 +11,7 @@ from __future__ import annotations
 import abc
 import errno
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import attrs
 
@@ -20,7 +20,11 @@ from .device import Device
 from .events import Event
 from .readiness import Readiness
 
-__all__ = ["Capabilities", "ClosedPort", "InterfaceCounters", "Port", "SteadyPort"]
+__all__ = ["Capabilities", "Carries", "ClosedPort", "InterfaceCounters", "Port", "SteadyPort"]
+
+
+Carries = Literal["ip", "ethernet"]
+"""What packets are: a tun's or a tap's."""
 
 
 @attrs.frozen(kw_only=True)

@@ -27,7 +27,7 @@ class Sending(Attachment):
 
     @property
     def burst(self) -> int:
-        """Packets that it sends before the loop gets a turn, at most: 64, or 256 where they go as trains."""
+        """Packets that it sends before the loop gets a turn, at most: 64, or 256 where single ones go as trains."""
         return self._port.burst
 
     async def send(self, packet: bytes) -> None:

@@ -49,7 +49,8 @@ class SuperPacket(bytes):
 
     It is ``bytes``: as long as its buffer, equal to it, and whatever is sliced from it is plain bytes.
     ``offload.segment()`` turns it into finished packets. Offsets count from the first byte: on a tap they
-    include the Ethernet header and its VLAN tags.
+    include the Ethernet header and its VLAN tags. What you write on one, ``packet.mark``, may outlive it: in C the
+    memory of large ones is taken again, and it goes only then.
 
     Args:
         octets: The packet, without a vnet header; copied.

@@ -45,7 +45,7 @@ class Direction:
     ) -> None:
         self.source = source
         self.sink = sink
-        ethernet = "tap" in (source.kind, sink.kind)
+        ethernet = "ethernet" in (source.carries, sink.carries)
         ends = source.name, sink.name
         self.path = path_of(stages, f"{source.name} to {sink.name}", ends, argument, ethernet=ethernet)
         self._passage = Passage(self.path)

@@ -21,7 +21,7 @@ class Pump(Running):
         super().__init__(f"the pump between {a.name} and {b.name}")
         if a is b:
             raise ValueError(f"{self.what} is between two endpoints, not one and itself")
-        if (carried := {_carries(one): one.name for one in (a, b)}).keys() == {"ip", "ethernet"}:
+        if (carried := {one.carries: one.name for one in (a, b)}).keys() == {"ip", "ethernet"}:
             raise ValueError(f"{self.what}: {carried['ip']} carries packets and {carried['ethernet']} frames")
         self._outbound = Direction(a, outbound, b, "outbound", coalesce=coalesce)
         self._inbound = Direction(b, inbound, a, "inbound", coalesce=coalesce)
@@ -66,12 +66,6 @@ class Pump(Running):
     async def _carry(self, direction: Direction) -> None:
         await direction.run()
         self._stop()  # one end is closed: there is nowhere to carry to
-
-
-def _carries(endpoint: Endpoint) -> str | None:
-    """Return what the packets of an endpoint are, None if they are any bytes."""
-    of_kind = {"tun": "ip", "tap": "ethernet"}
-    return of_kind.get(endpoint.kind) or getattr(endpoint, "carries", None)
 
 
 def pump(

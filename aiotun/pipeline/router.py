@@ -74,8 +74,7 @@ class Router(Running):
         max_bytes: int = 1 << 20,
         coalesce: bool | None = None,
     ) -> None:
-        if tun.kind == "tap":
-            raise ValueError(f"{tun.name}: a router is for packets, a tap carries frames")
+        _refuse_frames(tun)
         super().__init__(f"the router of {tun.name}")
         self._limits = {"packets": packets, "max_bytes": max_bytes, "coalesce": coalesce}
         self._transit = path_of(transit, f"{tun.name} transit", ("peer", "peer"), "transit")
@@ -130,15 +129,14 @@ class Router(Running):
             inbound: The stages for packets from it, before they are routed.
 
         Raises:
-            ValueError: If a prefix is none or is another peer's, there is a peer of that name, the endpoint is a tap or
-                in the router already, or a Path is in use by another way.
+            ValueError: If a prefix is none or is another peer's, there is a peer of that name, the endpoint carries
+                frames or is in the router already, or a Path is in use by another way.
             TypeError: If a prefix is neither text nor a network.
             RuntimeError: If the router has ended.
         """
         if self._stopped:
             raise RuntimeError(f"{self.what} has ended; make another one")
-        if endpoint.kind == "tap":
-            raise ValueError(f"{endpoint.name}: a router is for packets, a tap carries frames")
+        _refuse_frames(endpoint)
         name = name or endpoint.name
         if name in self._peers or name == self._tun.name:
             raise ValueError(f"{self.what} has a peer {name} already")
@@ -271,3 +269,8 @@ class Router(Running):
             ways.setdefault(self._table.reached(ends_of(packet)), []).append(packet)
         for way, packets in ways.items():
             way.offer(packets, None)
+
+
+def _refuse_frames(endpoint: Endpoint) -> None:
+    if endpoint.carries == "ethernet":
+        raise ValueError(f"{endpoint.name}: a router is for packets, this {endpoint.kind} carries frames")

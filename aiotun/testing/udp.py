@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from ..channel import UdpChannel, UdpServer, open_udp, serve_udp
-from ..channel.udp_options import Carries, UdpOptions
-from ..endpoint import Endpoint, FdReadiness
+from ..channel.udp_options import UdpOptions
+from ..endpoint import Carries, Endpoint, FdReadiness
 from .rig import Inapplicable, Rig
 
 __all__ = ["UdpRig", "udp_channel", "udp_packet_channel", "udp_peer"]

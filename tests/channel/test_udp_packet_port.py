@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import sys
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="trains are Linu
 BIG = p.big(4, 5000, 1000)
 PIECES = segment(BIG)
 PLAIN = p.tcp(4)
-UNFIT = p.with_fields(BIG, gso_type=0)
+OTHER = p.big(6, 5000, 1000)
 
 
 @pytest.fixture
@@ -47,10 +48,6 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
     return answer
 
 
-def sent_by(port: UdpPacketPort, *batches: list[bytes]) -> list[int]:
-    return [port.write_many(batch) for batch in batches]
-
-
 async def pair(**options: Any) -> tuple[UdpChannel, UdpChannel]:
     return await open_udp_pair(**{"carries": "ip", **options})
 
@@ -61,6 +58,12 @@ async def received(channel: UdpChannel, count: int, *, superpackets: bool = Fals
     while len(p.cut(packets)) < count:
         packets += await channel.recv_many(superpackets=superpackets)
     return packets
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Let the loop go on until something is so."""
+    while not done():
+        await asyncio.sleep(0)
 
 
 # --- the port: reading ----------------------------------------------------------------------------
@@ -144,40 +147,137 @@ def test_in_python_nothing_is_merged(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- the port: writing ----------------------------------------------------------------------------
 
 
-def test_a_super_packet_goes_on_where_it_stopped(answers: Callable[..., list[Any]]) -> None:
-    """Without room in the middle of one it is not sent yet, and the next call begins with the segment that is next."""
-    calls = answers("send_packets", (1, 3, errno.EAGAIN, 4, 3240), (1, 0, 0, 2, 2080))
+async def test_a_super_packet_goes_on_by_itself(answers: Callable[..., list[Any]]) -> None:
+    """Without room in the middle of one it is sent, and the rest of it follows when there is room; it is kept once."""
+    calls = answers("send_packets", (1, 3, errno.EAGAIN, 4, 3240), (0, 4, errno.EAGAIN, 1, 1040), (1, 0, 0, 1, 1040))
     with fake_socket(Calls()) as udp:
-        assert sent_by(UdpPacketPort(udp, ethernet=False), [PLAIN, BIG], [BIG]) == [1, 1]
-        assert (udp.sent, udp.sent_bytes) == (6, 5320)
-    assert [call[1] for call in calls] == [0, 3]
+        port = UdpPacketPort(udp, ethernet=False)
+        assert port.write_many([PLAIN, BIG, PLAIN]) == 2
+        await until(lambda: len(calls) == 3)
+        assert (udp.sent, udp.sent_bytes, port._rest) == (6, 5320, None)
+        port.disarm()
+    assert [(call[0], call[1]) for call in calls] == [([PLAIN, BIG, PLAIN], 0), ((BIG,), 3), ((BIG,), 4)]
 
 
-def test_another_packet_begins_at_its_beginning(answers: Callable[..., list[Any]]) -> None:
-    """One that was begun and is not offered again is forgotten."""
-    calls = answers("send_packets", (0, 3, errno.EAGAIN, 3, 3000), (1, 0, 0, 1, 40), (1, 0, 0, 5, 5200))
+def test_what_was_begun_goes_first(answers: Callable[..., list[Any]]) -> None:
+    """Whoever sends next sends the rest of what was begun before, and nothing while there is no room for that."""
+    calls = answers(
+        "send_packets",
+        (0, 3, errno.EAGAIN, 3, 3000),
+        (0, 4, errno.EAGAIN, 1, 1000),
+        (1, 0, 0, 1, 1000),
+        (1, 0, 0, 5, 9),
+    )
     with fake_socket(Calls()) as udp:
-        assert sent_by(UdpPacketPort(udp, ethernet=False), [BIG], [PLAIN], [BIG]) == [0, 1, 1]
-    assert [call[1] for call in calls] == [0, 0, 0]
+        port = UdpPacketPort(udp, ethernet=False)
+        assert [port.write_many([BIG]), port.write_many([OTHER]), port.write_many([OTHER])] == [1, 0, 1]
+    assert [(call[0], call[1]) for call in calls] == [([BIG], 0), ((BIG,), 3), ((BIG,), 4), ([OTHER], 0)]
+
+
+def test_one_that_was_not_begun_is_not_sent(answers: Callable[..., list[Any]]) -> None:
+    """Without room for its first segment a super-packet is the caller's as ever."""
+    answers("send_packets", (1, 0, errno.EAGAIN, 1, 40))
+    with fake_socket(Calls()) as udp:
+        port = UdpPacketPort(udp, ethernet=False)
+        assert (port.write_many([PLAIN, BIG]), port._rest) == (1, None)
+
+
+def test_a_super_packet_may_be_sent_again(answers: Callable[..., list[Any]]) -> None:
+    """The same object, sent a second time, is a second packet, from its beginning."""
+    calls = answers("send_packets", (2, 0, 0, 10, 10000), (1, 0, 0, 5, 5000))
+    with fake_socket(Calls()) as udp:
+        port = UdpPacketPort(udp, ethernet=False)
+        assert [port.write_many([BIG, BIG]), port.write_many([BIG])] == [2, 1]
+    assert [call[1] for call in calls] == [0, 0]
 
 
 def test_what_is_refused_is_sent_one_by_one(answers: Callable[..., list[Any]]) -> None:
     """The segments of a packet that was refused meet the socket one by one, and only those that it refuses are lost."""
-    calls = answers("send_packets", (0, 2, errno.EMSGSIZE, 2, 2000), (1, 0, 0, 1, 40))
+    calls = answers("send_packets", (0, 2, errno.EIO, 2, 2000), (1, 0, 0, 1, 40))
     refusals = [errno.EMSGSIZE] * 2  # the first may be about an earlier datagram
     with fake_socket(Calls(send=refusals), gso=False) as udp:
-        assert sent_by(UdpPacketPort(udp, ethernet=False), [BIG, PLAIN]) == [2]
+        assert UdpPacketPort(udp, ethernet=False).write_many([BIG, PLAIN]) == 2
         assert udp.dropped == {"message_too_big": 1}
         assert udp.sent == 2 + 2 + 1
     assert [(call[0], call[1]) for call in calls] == [([BIG, PLAIN], 0), ([PLAIN], 0)]
 
 
 def test_no_room_for_those_that_go_one_by_one(answers: Callable[..., list[Any]]) -> None:
-    """Without room there, too, it goes on with the segment that is next."""
-    calls = answers("send_packets", (0, 1, errno.EIO, 1, 1000), (1, 0, 0, 1, 1000))
+    """Without room there, too, the rest follows."""
+    answers("send_packets", (0, 1, errno.EIO, 1, 1000))
     with fake_socket(Calls(send=[None, None, None, errno.EAGAIN]), gso=False) as udp:
-        assert sent_by(UdpPacketPort(udp, ethernet=False), [BIG], [BIG]) == [0, 1]
-    assert [call[1] for call in calls] == [0, 4]
+        port = UdpPacketPort(udp, ethernet=False)
+        assert (port.write_many([BIG]), port._rest) == (1, (BIG, 4))
+
+
+def test_no_room_for_the_first_of_them(answers: Callable[..., list[Any]]) -> None:
+    """If none of its segments went the packet is the caller's."""
+    answers("send_packets", (0, 0, errno.EIO, 0, 0))
+    with fake_socket(Calls(send=[errno.EAGAIN]), gso=False) as udp:
+        port = UdpPacketPort(udp, ethernet=False)
+        assert (port.write_many([BIG]), port._rest) == (0, None)
+
+
+def test_many_segments_one_by_one_are_not_all_made_at_once(answers: Callable[..., list[Any]]) -> None:
+    """Of a packet of thousands of segments 512 go; the rest follows, after the loop's turn."""
+    answers("send_packets", (0, 0, errno.EIO, 0, 0))
+    long = p.big(4, 3000, 1)
+    with fake_socket(Calls(), gso=False) as udp:
+        port = UdpPacketPort(udp, ethernet=False)
+        assert (port.write_many([long]), port._rest, udp.sent) == (1, (long, 512), 512)
+
+
+@pytest.mark.parametrize("batch", [[PLAIN, BIG, PLAIN], [PLAIN, OTHER]])
+def test_a_broken_socket_says_how_many_packets_went(answers: Callable[..., list[Any]], batch: list[bytes]) -> None:
+    """An error's ``sent`` counts packets, not segments, and what was begun of the next one is given up."""
+    answers("send_packets", (1, 2, errno.EPIPE, 3, 2040))
+    with fake_socket(Calls(send=[None, errno.EPIPE]), gso=False) as udp:
+        port = UdpPacketPort(udp, ethernet=False)
+        with pytest.raises(aiotun.DeviceError) as caught:
+            port.write_many(batch)
+        assert (caught.value.sent, port._rest) == (1, None)
+
+
+def test_a_socket_that_breaks_in_what_was_begun(answers: Callable[..., list[Any]]) -> None:
+    """What was begun is counted as lost, and of the new batch nothing went."""
+    answers("send_packets", (0, 2, errno.EAGAIN, 2, 2000), (0, 2, errno.EPIPE, 0, 0))
+    with fake_socket(Calls(send=[None, errno.EPIPE]), gso=False) as udp:
+        port = UdpPacketPort(udp, ethernet=False)
+        port.write_many([BIG])
+        with pytest.raises(aiotun.DeviceError) as caught:
+            port.write_many([PLAIN])
+        assert (caught.value.sent, udp.dropped.total(), port._rest) == (0, 1, None)
+
+
+def test_a_report_is_heard(answers: Callable[..., list[Any]]) -> None:
+    """What the network reports of an earlier datagram is heard, and the packet sent."""
+    heard: list[bool] = []
+    answers("send_packets", (0, 0, errno.ECONNREFUSED, 0, 0))
+    with fake_socket(Calls(), gso=False) as udp:
+        port = UdpPacketPort(udp, ethernet=False)
+        udp.on_error = lambda: heard.append(True)
+        assert (port.write_many([BIG]), heard) == (1, [True])
+
+
+def test_the_end_of_what_was_begun(answers: Callable[..., list[Any]]) -> None:
+    """What there is no room for when the channel is closed is counted, and not sent to whoever has the number next."""
+    answers("send_packets", (0, 2, errno.EAGAIN, 2, 2000), (0, 2, errno.EAGAIN, 0, 0))
+    with fake_socket(Calls()) as udp:
+        port = UdpPacketPort(udp, ethernet=False)
+        port.write_many([BIG])
+        port.close_now()
+        assert (port.counters().dropped, port._rest) == ({"unsent": 1}, None)
+
+
+async def test_a_watch_begun_anew_watches_for_what_was_begun(answers: Callable[..., list[Any]]) -> None:
+    """When the network reports something the loop is asked anew, also for the rest of a super-packet."""
+    calls = answers("send_packets", (0, 2, errno.EAGAIN, 2, 2000), (1, 0, 0, 3, 3000))
+    with fake_socket(Calls()) as udp:
+        port = UdpPacketPort(udp, ethernet=False)
+        port.write_many([BIG])
+        udp.on_error()
+        await until(lambda: len(calls) == 2)
+        port.disarm()
 
 
 def test_what_cannot_be_cut_is_dropped() -> None:

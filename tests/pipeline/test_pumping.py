@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 import pytest
 from endpoint.fakes import numbers, packets
+from offload import packets as p
 
 import aiotun
 from aiotun.channel import open_udp_pair
 from aiotun.errors import DeviceDown, DeviceError, DeviceGone, PacketError
+from aiotun.offload import segment
 from aiotun.pipeline import Batch, DirectionStatistics, Path, Pump
 from aiotun.stages import Nat
 
@@ -476,6 +478,22 @@ class TestMistakes:
             for pair in ((tun, tap), (tap, tun)):
                 with pytest.raises(ValueError, match="tun0 carries packets and tap0 frames"):
                     aiotun.pump(*pair)
+
+    async def test_frames_between_channels(self) -> None:
+        """Super-frames of a channel are cut behind their Ethernet header, for a sink and for a stage that need that."""
+        (far, near), (a, b) = await open_udp_pair(carries="ethernet", gro=True), await open_udp_pair()
+        big = p.big(4, 5000, 1000, link=14)
+        seen: list[bytes] = []
+
+        def look(batch: Batch) -> Batch:
+            seen.extend(batch)
+            return batch
+
+        async with far, near, a, b, aiotun.pump(near, a, outbound=[look]) as pump:
+            await far.send(big)
+            arrived = [await b.recv() for _ in range(5)]
+        assert arrived == seen == segment(big, True)
+        assert not pump.statistics().outbound.dropped
 
     async def test_packets_into_a_channel_of_frames(self) -> None:
         """A tun and a channel that carries frames are not joined either; one that carries anything goes with both."""

@@ -393,7 +393,7 @@ class TestPeers:
     async def test_a_tap(self) -> None:
         """A tap carries frames, and is refused."""
         tap = aiotun.Tap(Medium("tap0"))
-        with pytest.raises(ValueError, match="tap0: a router is for packets, a tap carries frames"):
+        with pytest.raises(ValueError, match="tap0: a router is for packets, this tap carries frames"):
             Router(tap)
         await tap.aclose()
 
@@ -695,7 +695,7 @@ class TestChanging:
     async def test_a_tap_for_a_peer(self) -> None:
         """A tap carries frames, and is refused."""
         async with aiotun.SoftHost() as host, host.open_tun() as tun, host.open_tap("tap0") as tap:
-            with pytest.raises(ValueError, match="tap0: a router is for packets, a tap carries frames"):
+            with pytest.raises(ValueError, match="tap0: a router is for packets, this tap carries frames"):
                 Router(tun).add(tap, "10.0.0.1")
 
     async def test_a_path_in_use(self) -> None:

@@ -1,4 +1,4 @@
-"""When there is room to send on a stream, and what was begun has left."""
+"""When there is room to send, and what was begun has left."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from ..endpoint import FdReadiness
 from ..endpoint.loops import running_loop
 
-__all__ = ["StreamWritable"]
+__all__ = ["FlushingReadiness"]
 
 
-class StreamWritable(FdReadiness):
+class FlushingReadiness(FdReadiness):
     """Whether there is room to send; first what was begun is written, whether or not somebody waits."""
 
     __slots__ = ("_flush",)
