@@ -3,7 +3,7 @@
  *
  * Packets are read into the arena, header and all, and copied out of it once, as bytes or as a SuperPacket: to read
  * each into bytes of its own takes 64 KiB for a packet of any size. But where large ones come, what is read next goes
- * into SuperPackets that are there already (superpacket.c), and only what is small is copied: a 25th of a tunnel's CPU
+ * into SuperPackets that are there already (superpacket.c), and only what is small is copied: a twelfth of a tunnel's CPU
  * time, and less of the cache.
  */
 #include "speedups.h"
