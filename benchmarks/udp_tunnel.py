@@ -208,12 +208,12 @@ def main(options: argparse.Namespace) -> None:
         f"{time.strftime('%Y-%m-%d')}, {platform.release()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     )
     print(f"{options.rounds} rounds of {options.seconds:g} s each, in turn; load {os.getloadavg()[0]:.1f}\n")
-    print(f"{'':24}{'Gbit/s':>8}{'of C':>22}{'times socat':>24}{'CPU s/GB':>10}{'of C':>22}")
+    print(f"{'':24}{'Gbit/s':>8}{'of C':>22}{'times socat':>24}{'CPU s/GB':>10}{'of C':>24}")
     for name, speeds in found.items():
         print(
             f"{name:24}{statistics.median(speeds):8.2f}{ratios(speeds, found.get('C')):>22}"
             f"{ratios(speeds, found.get('socat')):>24}{statistics.median(costs[name]):10.2f}"
-            f"{ratios(costs[name], costs.get('C')):>22}"
+            f"{ratios(costs[name], costs.get('C')):>24}"
         )
 
 
