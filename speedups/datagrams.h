@@ -79,4 +79,7 @@ size_t read_control(struct msghdr *message, struct in6_addr *local, unsigned *sc
 /* Add a control message, and return where its *size* bytes go. */
 void *append_control(struct msghdr *message, unsigned char *control, int level, int type, size_t size);
 
+/* Send messages; return how many went, and in *error* what ended it, or 0. */
+int send_messages(int fd, struct mmsghdr *headers, int count, int *error);
+
 #endif

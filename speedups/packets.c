@@ -271,23 +271,6 @@ static void label(Load *load)
     }
 }
 
-/* Send the messages; return how many went, and in *error* what ended it. */
-static int depart(int fd, Load *load, int *error)
-{
-    int done = 0;
-
-    *error = 0;
-    while (done < load->messages) { /* the error that ends a call is told by the next one */
-        int took = sendmmsg(fd, load->headers + done, (unsigned)(load->messages - done), MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (took < 0) {
-            *error = errno;
-            break;
-        }
-        done += took;
-    }
-    return done;
-}
-
 /*
  * Send up to *limit* datagrams of a batch from the position on, and move that behind what went; return the errno that
  * ended it, or 0.
@@ -320,7 +303,7 @@ static int send_batch(State *state, Load *load, int fd, PyObject *batch, Positio
             load->trips[load->messages - 1].end = loaded;
         label(load);
         Py_BEGIN_ALLOW_THREADS
-        done = depart(fd, load, &error);
+        done = send_messages(fd, load->headers, load->messages, &error);
         Py_END_ALLOW_THREADS
         for (int i = 0; i < load->holding; i++)
             Py_DECREF(load->held[i]);

@@ -144,23 +144,29 @@ static Py_ssize_t add_run(Departures *out, PyObject *run, PyObject *batch, Py_ss
     return at - start;
 }
 
-/* Send the messages; return how many datagrams went, and in *refused* those of the message that *error* is about. */
-static Py_ssize_t push(int fd, Departures *out, int *error, Py_ssize_t *refused)
+int send_messages(int fd, struct mmsghdr *headers, int count, int *error)
 {
     int done = 0;
-    Py_ssize_t sent = 0;
 
     *error = 0;
-    *refused = 0;
-    while (done < out->messages) { /* the error that ends a call is told by the next one */
-        int took = sendmmsg(fd, out->headers + done, (unsigned)(out->messages - done), MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (done < count) { /* the error that ends a call is told by the next one */
+        int took = sendmmsg(fd, headers + done, (unsigned)(count - done), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (took < 0) {
             *error = errno;
-            *refused = (Py_ssize_t)out->headers[done].msg_hdr.msg_iovlen;
             break;
         }
         done += took;
     }
+    return done;
+}
+
+/* Send the messages; return how many datagrams went, and in *refused* those of the message that *error* is about. */
+static Py_ssize_t push(int fd, Departures *out, int *error, Py_ssize_t *refused)
+{
+    int done = send_messages(fd, out->headers, out->messages, error);
+    Py_ssize_t sent = 0;
+
+    *refused = *error != 0 ? (Py_ssize_t)out->headers[done].msg_hdr.msg_iovlen : 0;
     for (int i = 0; i < done; i++)
         sent += (Py_ssize_t)out->headers[i].msg_hdr.msg_iovlen;
     return sent;
