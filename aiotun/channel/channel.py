@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..batch import bounds
 from ..endpoint import Endpoint
-from ..endpoint.fitness import all_fit, check_sound, check_types, is_unfinished, refuse_superpacket
+from ..endpoint.fitness import all_fit, check_superpacket, check_types, is_unfinished
 from ..errors import PacketError, PacketTooBig
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class Channel(Endpoint):
         if not batch:
             return
         port = self._port
-        if port.superpackets and isinstance(batch, (list, tuple)) and all_fit(batch, 1, port.mtu, port.ethernet):
+        ethernet = port.carries == "ethernet"
+        if port.superpackets and isinstance(batch, (list, tuple)) and all_fit(batch, 1, port.mtu, ethernet):
             return
         sizes = bounds(batch)
         if sizes is not None and sizes[0] and sizes[1] <= port.mtu:
@@ -49,9 +50,7 @@ class Channel(Endpoint):
     def _check_superpacket(self, packet: SuperPacket) -> None:
         """Raise unless the channel takes super-packets and this one is sound, and what it stands for fits."""
         port = self._port
-        if not port.superpackets:
-            refuse_superpacket(port.name)
-        check_sound(port.name, packet, port.ethernet)
+        check_superpacket(port, packet, port.carries == "ethernet")
         if (size := packet.longest_segment) > port.mtu:
             raise PacketTooBig(f"{port.name}: segment of the super-packet is {size} bytes, mtu is {port.mtu}")
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from ..endpoint import Capabilities, Carries, Event, FdReadiness, InterfaceCounters, SteadyPort
+from ..endpoint import Capabilities, Event, FdReadiness, InterfaceCounters, SteadyPort
 from ..endpoint.moderation import PAUSE_FOR_TRAINS, ModeratedReadiness, full_packets
 from .channel import Channel
 from .udp_address import Address, address_of
@@ -173,12 +173,6 @@ class UdpChannel(OffloadSwitches, Channel):
     def peer_address(self) -> Address:
         """The address that datagrams go to, and are received from."""
         return self._open_port.peer
-
-    @property
-    def carries(self) -> Carries | None:
-        if not self._port.superpackets:
-            return None
-        return "ethernet" if self._port.ethernet else "ip"
 
     @property
     def path_mtu(self) -> int | None:

@@ -172,9 +172,9 @@ def _channel(sock: socket.socket, carries: Carries | None, options: UdpOptions) 
     udp = _socket(sock, sock.getpeername(), options)
     if carries is None:
         return UdpChannel(UdpPort(udp))
-    from .udp_packets import UdpPacketPort  # late: it brings the rooms of packets and of offload
+    from .udp_packet_port import UdpPacketPort  # late: it brings the rooms of packets and of offload
 
-    return UdpChannel(UdpPacketPort(udp, ethernet=carries == "ethernet"))
+    return UdpChannel(UdpPacketPort(udp, carries))
 
 
 def _socket(sock: socket.socket, told: Any, options: UdpOptions) -> UdpSocket:

@@ -40,7 +40,6 @@ class OffloadPort(DevicePort):
 
     def __init__(self, device: Device, closed: Callable[[Device], None], features: bool | str | Iterable[str]) -> None:
         super().__init__(device, closed)
-        self.ethernet = device.header > 0
         device.set_offload(features)
 
     @property

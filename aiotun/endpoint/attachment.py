@@ -87,7 +87,7 @@ class Attachment:
     @property
     def carries(self) -> Carries | None:
         """What its packets are: ``"ip"``, a tun's, ``"ethernet"``, a tap's frames, or None, which is any bytes."""
-        return None
+        return self._port.carries
 
     @property
     def superpackets(self) -> bool:

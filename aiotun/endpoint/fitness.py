@@ -10,8 +10,9 @@ from ..speedups import twin
 
 if TYPE_CHECKING:
     from ..packet import SuperPacket
+    from .port import Port
 
-__all__ = ["all_fit", "check_sound", "check_types", "is_unfinished", "refuse_superpacket"]
+__all__ = ["all_fit", "check_superpacket", "check_types", "is_unfinished", "refuse_superpacket"]
 
 
 @twin
@@ -46,12 +47,14 @@ def check_types(name: str, batch: object) -> None:
             raise TypeError(f"{name}: a packet is bytes, not {type(packet).__name__}")
 
 
-def check_sound(name: str, packet: SuperPacket, ethernet: bool) -> None:
-    """Raise PacketError unless the kernel would take a super-packet: see SuperPacket.check()."""
+def check_superpacket(port: Port, packet: SuperPacket, ethernet: bool) -> None:
+    """Raise PacketError unless the port takes super-packets, and the kernel would take this one: see its check()."""
+    if not port.superpackets:
+        refuse_superpacket(port.name)
     try:
         packet.check(ethernet=ethernet)
     except PacketError as error:
-        raise PacketError(f"{name}: {error}", reason=error.reason) from None
+        raise PacketError(f"{port.name}: {error}", reason=error.reason) from None
 
 
 def is_unfinished(packet: bytes) -> bool:

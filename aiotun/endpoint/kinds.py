@@ -9,7 +9,7 @@ from ..batch import bounds
 from ..errors import DeviceError, PacketError, PacketTooBig, UnsupportedFamily
 from .device import Device
 from .endpoint import Endpoint, WhenDown
-from .fitness import all_fit, check_sound, check_types, is_unfinished, refuse_superpacket
+from .fitness import all_fit, check_superpacket, check_types, is_unfinished
 from .port import Carries, Port
 
 if TYPE_CHECKING:
@@ -114,9 +114,7 @@ class _Interface(Endpoint):
 
     def _check_superpacket(self, packet: SuperPacket) -> None:
         """Raise unless the device takes super-packets and this one is sound, and what it stands for fits."""
-        if not self._port.superpackets:
-            refuse_superpacket(self._port.name)
-        check_sound(self._port.name, packet, self.kind == "tap")
+        check_superpacket(self._port, packet, self.kind == "tap")
         link = link_header(packet) if self.kind == "tap" else 0
         self._check_size(packet.longest_segment - link, "segment of the super-packet")
 

@@ -87,8 +87,8 @@ class Port(abc.ABC):
     capabilities: Capabilities = Capabilities()
     superpackets: bool = False
     """Whether read_whole() may return super-packets, and write_many() takes them."""
-    ethernet: bool = False
-    """Whether super-packets are frames."""
+    carries: Carries | None = None
+    """What the packets are, where it is not the endpoint's kind that says so; None is any bytes."""
     offload: frozenset[str] = frozenset()
     """What is left to the application, or may be: see Device.offload."""
     burst: int = 64
@@ -200,7 +200,7 @@ class ClosedPort(Port):
         self.mtu = port.mtu
         self.capabilities = port.capabilities
         self.superpackets = port.superpackets
-        self.ethernet = port.ethernet
+        self.carries = port.carries
         self.offload = port.offload
         self.readable = Readiness(f"receiving from {port.name}", level=True)
         self.writable = Readiness(f"sending to {port.name}", level=True)

@@ -47,8 +47,8 @@ class OffloadPort(KernelPort):
         self._write_batch = self._write
         self._weigh = full_packets
         self.readable.pause = PAUSE_FOR_TRAINS
-        self.ethernet = bool(file.asked & IFF_TAP)
-        self._segmenter = Segmenter(ethernet=self.ethernet)
+        self._ethernet = bool(file.asked & IFF_TAP)
+        self._segmenter = Segmenter(ethernet=self._ethernet)
         self._short = False  # the last read did not empty the device
         self._begun: bytes | None = None  # a super-packet that was cut, and was not written to its end
         self._left: list[bytes] = []  # what is still to be written of it
@@ -152,7 +152,7 @@ class OffloadPort(KernelPort):
         """
         if packet is not self._begun:
             try:
-                self._left = segment(packet, self.ethernet)  # its checksum alone, if there is nothing to cut
+                self._left = segment(packet, self._ethernet)  # its checksum alone, if there is nothing to cut
             except PacketError:
                 return errno.EINVAL
             self._begun = packet

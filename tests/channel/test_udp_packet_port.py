@@ -15,8 +15,8 @@ from twins import only_c
 
 import aiotun
 from aiotun import PacketError, PacketTooBig, speedups
-from aiotun.channel import UdpChannel, open_udp, open_udp_pair, udp_packets
-from aiotun.channel.udp_packets import UdpPacketPort
+from aiotun.channel import UdpChannel, open_udp, open_udp_pair, udp_packet_port
+from aiotun.channel.udp_packet_port import UdpPacketPort
 from aiotun.endpoint.moderation import ModeratedReadiness
 from aiotun.offload import segment
 from aiotun.packet import SuperPacket
@@ -42,7 +42,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
             calls.append(args[1:])
             return left.pop(0)
 
-        monkeypatch.setattr(udp_packets, name, call)
+        monkeypatch.setattr(udp_packet_port, name, call)
         return calls
 
     return answer
@@ -74,7 +74,7 @@ def test_what_goes_beyond_the_limit_waits(answers: Callable[..., list[Any]]) -> 
     """Packets beyond the limit wait in the port, and come as packets, which is what read_many() gives."""
     answers("recv_packets", ([PLAIN, BIG], errno.EAGAIN, 6, 5240, 0, 0, 0))
     with fake_socket(Calls()) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         assert (port.read_whole(1), port.more, port.ahead) == ([PLAIN], True, 1)
         assert (port.read_many(2), port.more) == (PIECES[:2], True)
         assert (port.read_whole(64), port.more) == (PIECES[2:], True)
@@ -86,7 +86,7 @@ def test_read_whole_reads_until_there_is_no_more(answers: Callable[..., list[Any
     """A call that its limit ended leaves more; one that emptied the socket does not, and tells the moderation."""
     calls = answers("recv_packets", ([BIG], 0, 5, 5200, 0, 0, 0), ([PLAIN], errno.EAGAIN, 1, 40, 0, 0, 0))
     with fake_socket(Calls(), gro=True) as udp:
-        port = UdpPacketPort(udp, ethernet=True)
+        port = UdpPacketPort(udp, "ethernet")
         assert (port.read_whole(64), port.more) == ([BIG], True)
         assert (port.read_whole(64), port.more) == ([PLAIN], False)
         assert (udp.received, udp.received_bytes) == (6, 5240)
@@ -102,7 +102,7 @@ def test_the_moderation_is_told_of_full_packets(
     monkeypatch.setattr(ModeratedReadiness, "emptied", lambda readiness, packets: told.append(packets))
     answers("recv_packets", ([p.big(4, 14000, 1400)], errno.EAGAIN, 10, 14400, 0, 0, 0))
     with fake_socket(Calls()) as udp:
-        UdpPacketPort(udp, ethernet=False).read_whole(64)
+        UdpPacketPort(udp, "ip").read_whole(64)
     assert told == [10]
 
 
@@ -111,7 +111,7 @@ def test_what_is_no_datagram_is_counted(answers: Callable[..., list[Any]]) -> No
     """Empty ones, those cut off, and those there was no memory for have their reasons."""
     answers("recv_packets", ([], errno.ENOMEM, 0, 0, 1, 2, 3), ([], errno.EAGAIN, 0, 0, 0, 0, 0))
     with fake_socket(Calls()) as udp:
-        assert UdpPacketPort(udp, ethernet=False).read_whole(64) == []
+        assert UdpPacketPort(udp, "ip").read_whole(64) == []
         assert udp.dropped == {"empty": 1, "truncated": 2, "no_memory": 3}
 
 
@@ -121,7 +121,7 @@ def test_a_report_is_no_end(answers: Callable[..., list[Any]]) -> None:
     heard: list[bool] = []
     answers("recv_packets", ([], errno.ECONNREFUSED, 0, 0, 0, 0, 0), ([BIG], errno.EAGAIN, 5, 5200, 0, 0, 0))
     with fake_socket(Calls()) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         udp.on_error = lambda: heard.append(True)
         assert (port.read_whole(64), heard) == ([BIG], [True])
 
@@ -131,7 +131,7 @@ def test_a_broken_socket_is_raised(answers: Callable[..., list[Any]]) -> None:
     """What is wrong with the socket itself is an error, unless packets came first."""
     answers("recv_packets", ([BIG], errno.EBADF, 5, 5200, 0, 0, 0), ([], errno.EBADF, 0, 0, 0, 0, 0))
     with fake_socket(Calls()) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         assert port.read_whole(64) == [BIG]
         with pytest.raises(aiotun.DeviceError, match="cannot receive"):
             port.read_whole(64)
@@ -141,7 +141,7 @@ def test_in_python_nothing_is_merged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where merging is not done in C packets come as they are: it would take longer than it saves."""
     monkeypatch.setattr(speedups, "active", False)
     with fake_socket(Calls(receive=[PIECES])) as udp:
-        assert UdpPacketPort(udp, ethernet=False).read_whole(64) == PIECES
+        assert UdpPacketPort(udp, "ip").read_whole(64) == PIECES
 
 
 # --- the port: writing ----------------------------------------------------------------------------
@@ -151,7 +151,7 @@ async def test_a_super_packet_goes_on_by_itself(answers: Callable[..., list[Any]
     """Without room in the middle of one it is sent, and the rest of it follows when there is room; it is kept once."""
     calls = answers("send_packets", (1, 3, errno.EAGAIN, 4, 3240), (0, 4, errno.EAGAIN, 1, 1040), (1, 0, 0, 1, 1040))
     with fake_socket(Calls()) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         assert port.write_many([PLAIN, BIG, PLAIN]) == 2
         await until(lambda: len(calls) == 3)
         assert (udp.sent, udp.sent_bytes, port._rest) == (6, 5320, None)
@@ -169,7 +169,7 @@ def test_what_was_begun_goes_first(answers: Callable[..., list[Any]]) -> None:
         (1, 0, 0, 5, 9),
     )
     with fake_socket(Calls()) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         assert [port.write_many([BIG]), port.write_many([OTHER]), port.write_many([OTHER])] == [1, 0, 1]
     assert [(call[0], call[1]) for call in calls] == [([BIG], 0), ((BIG,), 3), ((BIG,), 4), ([OTHER], 0)]
 
@@ -178,7 +178,7 @@ def test_one_that_was_not_begun_is_not_sent(answers: Callable[..., list[Any]]) -
     """Without room for its first segment a super-packet is the caller's as ever."""
     answers("send_packets", (1, 0, errno.EAGAIN, 1, 40))
     with fake_socket(Calls()) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         assert (port.write_many([PLAIN, BIG]), port._rest) == (1, None)
 
 
@@ -186,7 +186,7 @@ def test_a_super_packet_may_be_sent_again(answers: Callable[..., list[Any]]) -> 
     """The same object, sent a second time, is a second packet, from its beginning."""
     calls = answers("send_packets", (2, 0, 0, 10, 10000), (1, 0, 0, 5, 5000))
     with fake_socket(Calls()) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         assert [port.write_many([BIG, BIG]), port.write_many([BIG])] == [2, 1]
     assert [call[1] for call in calls] == [0, 0]
 
@@ -196,7 +196,7 @@ def test_what_is_refused_is_sent_one_by_one(answers: Callable[..., list[Any]]) -
     calls = answers("send_packets", (0, 2, errno.EIO, 2, 2000), (1, 0, 0, 1, 40))
     refusals = [errno.EMSGSIZE] * 2  # the first may be about an earlier datagram
     with fake_socket(Calls(send=refusals), gso=False) as udp:
-        assert UdpPacketPort(udp, ethernet=False).write_many([BIG, PLAIN]) == 2
+        assert UdpPacketPort(udp, "ip").write_many([BIG, PLAIN]) == 2
         assert udp.dropped == {"message_too_big": 1}
         assert udp.sent == 2 + 2 + 1
     assert [(call[0], call[1]) for call in calls] == [([BIG, PLAIN], 0), ([PLAIN], 0)]
@@ -206,7 +206,7 @@ def test_no_room_for_those_that_go_one_by_one(answers: Callable[..., list[Any]])
     """Without room there, too, the rest follows."""
     answers("send_packets", (0, 1, errno.EIO, 1, 1000))
     with fake_socket(Calls(send=[None, None, None, errno.EAGAIN]), gso=False) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         assert (port.write_many([BIG]), port._rest) == (1, (BIG, 4))
 
 
@@ -214,7 +214,7 @@ def test_no_room_for_the_first_of_them(answers: Callable[..., list[Any]]) -> Non
     """If none of its segments went the packet is the caller's."""
     answers("send_packets", (0, 0, errno.EIO, 0, 0))
     with fake_socket(Calls(send=[errno.EAGAIN]), gso=False) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         assert (port.write_many([BIG]), port._rest) == (0, None)
 
 
@@ -223,7 +223,7 @@ def test_many_segments_one_by_one_are_not_all_made_at_once(answers: Callable[...
     answers("send_packets", (0, 0, errno.EIO, 0, 0))
     long = p.big(4, 3000, 1)
     with fake_socket(Calls(), gso=False) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         assert (port.write_many([long]), port._rest, udp.sent) == (1, (long, 512), 512)
 
 
@@ -232,7 +232,7 @@ def test_a_broken_socket_says_how_many_packets_went(answers: Callable[..., list[
     """An error's ``sent`` counts packets, not segments, and what was begun of the next one is given up."""
     answers("send_packets", (1, 2, errno.EPIPE, 3, 2040))
     with fake_socket(Calls(send=[None, errno.EPIPE]), gso=False) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         with pytest.raises(aiotun.DeviceError) as caught:
             port.write_many(batch)
         assert (caught.value.sent, port._rest) == (1, None)
@@ -242,7 +242,7 @@ def test_a_socket_that_breaks_in_what_was_begun(answers: Callable[..., list[Any]
     """What was begun is counted as lost, and of the new batch nothing went."""
     answers("send_packets", (0, 2, errno.EAGAIN, 2, 2000), (0, 2, errno.EPIPE, 0, 0))
     with fake_socket(Calls(send=[None, errno.EPIPE]), gso=False) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         port.write_many([BIG])
         with pytest.raises(aiotun.DeviceError) as caught:
             port.write_many([PLAIN])
@@ -254,7 +254,7 @@ def test_a_report_is_heard(answers: Callable[..., list[Any]]) -> None:
     heard: list[bool] = []
     answers("send_packets", (0, 0, errno.ECONNREFUSED, 0, 0))
     with fake_socket(Calls(), gso=False) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         udp.on_error = lambda: heard.append(True)
         assert (port.write_many([BIG]), heard) == (1, [True])
 
@@ -263,7 +263,7 @@ def test_the_end_of_what_was_begun(answers: Callable[..., list[Any]]) -> None:
     """What there is no room for when the channel is closed is counted, and not sent to whoever has the number next."""
     answers("send_packets", (0, 2, errno.EAGAIN, 2, 2000), (0, 2, errno.EAGAIN, 0, 0))
     with fake_socket(Calls()) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         port.write_many([BIG])
         port.close_now()
         assert (port.counters().dropped, port._rest) == ({"unsent": 1}, None)
@@ -273,7 +273,7 @@ async def test_a_watch_begun_anew_watches_for_what_was_begun(answers: Callable[.
     """When the network reports something the loop is asked anew, also for the rest of a super-packet."""
     calls = answers("send_packets", (0, 2, errno.EAGAIN, 2, 2000), (1, 0, 0, 3, 3000))
     with fake_socket(Calls()) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         port.write_many([BIG])
         udp.on_error()
         await until(lambda: len(calls) == 2)
@@ -283,7 +283,7 @@ async def test_a_watch_begun_anew_watches_for_what_was_begun(answers: Callable[.
 def test_what_cannot_be_cut_is_dropped() -> None:
     """A super-packet that cannot be cut is dropped under the word for that, and the others go."""
     with fake_socket(Calls()) as udp:
-        port = UdpPacketPort(udp, ethernet=False)
+        port = UdpPacketPort(udp, "ip")
         bad = p.with_fields(BIG, csum_start=3)
         port._send = lambda batch, first: (0, 0, errno.EINVAL) if batch[0] is bad else (len(batch), 0, 0)  # type: ignore[method-assign]
         assert (port.write_many([bad, PLAIN]), list(udp.dropped.values())) == (2, [1])
@@ -292,7 +292,7 @@ def test_what_cannot_be_cut_is_dropped() -> None:
 def test_nothing_to_write() -> None:
     """An empty batch is sent at once."""
     with fake_socket(Calls()) as udp:
-        assert UdpPacketPort(udp, ethernet=False).write_many([]) == 0
+        assert UdpPacketPort(udp, "ip").write_many([]) == 0
 
 
 # --- the channel ----------------------------------------------------------------------------------
